@@ -1,0 +1,121 @@
+"""A delivery on the wire: the body and the headers, byte for byte as receivers depend on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from ringback.model import Message
+from ringback.signing import SigningKey, iqra_signature, standard_signature
+
+CONTENT_TYPE = "application/json"
+MASK = "***"
+RESERVED_HEADERS = frozenset(
+    {
+        "content-type",
+        "user-agent",
+        "x-iqra-signature",
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+        "webhook-attempt",
+        "webhook-test",
+        "webhook-replay",
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "expect",
+        "te",
+        "trailer",
+        "upgrade",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "accept-encoding",
+    }
+)
+
+Header = tuple[str, str]
+
+
+def body_of(message: Message) -> bytes:
+    """Compact JSON in the contract's order; `Data` is what the publisher sent, untouched."""
+    return b'{"EventType":"%b","EventId":"%b","Timestamp":"%b","BusinessId":%d,"Data":%b}' % (
+        message.event_type.encode(),
+        message.event_id.encode(),
+        iso_time(message.timestamp).encode(),
+        message.business_id,
+        message.data,
+    )
+
+
+def headers_of(
+    message: Message,
+    body: bytes,
+    keys: Sequence[SigningKey],
+    attempt: int,
+    now: int,
+    user_agent: str,
+    *,
+    test: bool = False,
+    replay: bool = False,
+    custom: Sequence[Header] = (),
+) -> list[Header]:
+    """All headers of one attempt. `keys`: none, the current one, or new first and outgoing second."""
+    timestamp = now // 1000
+    headers = _facts(message.event_id, timestamp, attempt, user_agent, test=test, replay=replay)
+    if keys:
+        headers.append(("webhook-signature", standard_signature(keys, message.event_id, timestamp, body)))
+        headers.append(("X-Iqra-Signature", iqra_signature(keys[-1], body)))
+    headers.extend(custom)
+    return headers
+
+
+def shown_headers(
+    event_id: str,
+    started_at: int,
+    attempt: int,
+    user_agent: str,
+    signatures: int,
+    custom_names: Sequence[str],
+    *,
+    test: bool,
+    replay: bool,
+) -> list[Header]:
+    """The headers of a past attempt for people to read: signatures and custom values masked."""
+    headers = _facts(event_id, started_at // 1000, attempt, user_agent, test=test, replay=replay)
+    if signatures:
+        headers.append(("webhook-signature", " ".join([f"v1,{MASK}"] * signatures)))
+        headers.append(("X-Iqra-Signature", MASK))
+    headers.extend((name, MASK) for name in custom_names)
+    return headers
+
+
+def _facts(
+    event_id: str, timestamp: int, attempt: int, user_agent: str, *, test: bool, replay: bool
+) -> list[Header]:
+    headers = [
+        ("Content-Type", CONTENT_TYPE),
+        ("User-Agent", user_agent),
+        ("webhook-id", event_id),
+        ("webhook-timestamp", str(timestamp)),
+        ("webhook-attempt", str(attempt)),
+    ]
+    if test:
+        headers.append(("webhook-test", "true"))
+    if replay:
+        headers.append(("webhook-replay", "true"))
+    return headers
+
+
+def iso_time(ms: int) -> str:
+    """UTC with milliseconds: `2026-11-23T12:00:00.000Z`."""
+    seconds, rest = divmod(ms, 1000)
+    return f"{_iso_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _iso_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

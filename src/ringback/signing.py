@@ -1,0 +1,82 @@
+"""Both signatures of a delivery, and the rules for secrets.
+
+`X-Iqra-Signature` is the hex HMAC-SHA256 of the body under the whole secret string.
+`webhook-signature` follows Standard Webhooks: the HMAC of "id.timestamp.body", one per key.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Sequence
+
+from ringback.model import Value
+
+PREFIX = "whsec_"
+GENERATED_BYTES = 32
+MIN_OWN, MAX_OWN = 8, 256
+MIN_KEY_BYTES, MAX_KEY_BYTES = 24, 64
+
+
+class SigningKey(Value, frozen=True, kw_only=True):
+    """One secret, ready for use: the two keys that the two schemes derive from it."""
+
+    iqra: bytes
+    standard: bytes
+
+    def __repr__(self) -> str:
+        return "SigningKey(…)"
+
+
+def signing_key(secret: str) -> SigningKey:
+    return SigningKey(iqra=secret.encode(), standard=_standard_bytes(secret))
+
+
+def generate_secret(randomness: bytes) -> str:
+    return PREFIX + b64encode(randomness).decode()
+
+
+def problem_with_secret(secret: str) -> str | None:
+    """Why a customer's own secret is refused; None where it is fine."""
+    if not MIN_OWN <= len(secret) <= MAX_OWN:
+        return f"must have {MIN_OWN} to {MAX_OWN} characters"
+    if not secret.isprintable():
+        return "must have printable characters only"
+    if not secret.startswith(PREFIX):
+        return None
+    key = _decode(secret.removeprefix(PREFIX))
+    if key is None:
+        return f"must be valid base64 after {PREFIX}"
+    if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
+        return f"must hold {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes after {PREFIX}"
+    return None
+
+
+def standard_secret(secret: str) -> str:
+    """The form that Standard Webhooks libraries take."""
+    return secret if secret.startswith(PREFIX) else PREFIX + b64encode(secret.encode()).decode()
+
+
+def iqra_signature(key: SigningKey, body: bytes) -> str:
+    return hmac.digest(key.iqra, body, "sha256").hex()
+
+
+def standard_signature(keys: Sequence[SigningKey], webhook_id: str, timestamp: int, body: bytes) -> str:
+    signed = b"%b.%d.%b" % (webhook_id.encode(), timestamp, body)
+    return " ".join("v1," + b64encode(hmac.digest(key.standard, signed, "sha256")).decode() for key in keys)
+
+
+def _standard_bytes(secret: str) -> bytes:
+    if secret.startswith(PREFIX):
+        key = _decode(secret.removeprefix(PREFIX))
+        if key is not None:
+            return key
+    return secret.encode()
+
+
+def _decode(text: str) -> bytes | None:
+    try:
+        return b64decode(text, validate=True)
+    except (Base64Error, ValueError):
+        return None

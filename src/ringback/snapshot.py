@@ -1,0 +1,42 @@
+"""The newest configuration, kept in memory and followed: matching and sending read it, never the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ringback.errors import StoreError
+from ringback.match import EMPTY, Snapshot
+from ringback.store.port import Store
+
+
+class LiveSnapshot:
+    """`current` is replaced whole. Listeners hear of each new one, on the loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._listeners: list[Callable[[Snapshot], None]] = []
+        self._refreshing = asyncio.Lock()
+        self.current: Snapshot = EMPTY
+
+    def listen(self, listener: Callable[[Snapshot], None]) -> None:
+        self._listeners.append(listener)
+
+    async def refresh(self) -> Snapshot:
+        """The configuration as committed when this was called, or newer."""
+        async with self._refreshing:
+            newest = await self._store.snapshot(self.current)
+            if newest is not self.current:
+                self.current = newest
+                for listener in self._listeners:
+                    listener(newest)
+            return newest
+
+    async def follow(self, every_seconds: float, on_error: Callable[[StoreError], None]) -> None:
+        """Other processes' changes, within `every_seconds`."""
+        while True:
+            await asyncio.sleep(every_seconds)
+            try:
+                await self.refresh()
+            except StoreError as error:
+                on_error(error)
