@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ringback.catalog import BUILT_IN, EventType
-from ringback.model import ApiKey, Business, Integration
+from ringback.model import ApiKey, Business, Integration, IntegrationState
 
 ANY = "*"
 GROUP_SUFFIX = ".*"
@@ -18,8 +18,7 @@ GROUP_SUFFIX = ".*"
 def wants(patterns: Iterable[str], event_type: str) -> bool:
     """`call.*` matches at any depth below `call`, `*` everything."""
     return any(
-        pattern == ANY
-        or pattern == event_type
+        pattern in (ANY, event_type)
         or (pattern.endswith(GROUP_SUFFIX) and event_type.startswith(pattern[:-1]))
         for pattern in patterns
     )
@@ -59,6 +58,14 @@ class Snapshot:
         self.keys = keys
         self.integrations: dict[int, Integration] = {
             one.integration_id: one for view in businesses.values() for one in view.integrations
+        }
+        # Those whose lanes are not held: they may be sent to now.
+        self.open: dict[int, Integration] = {
+            one.integration_id: one
+            for view in businesses.values()
+            if view.business.enabled
+            for one in view.integrations
+            if one.state is IntegrationState.ACTIVE
         }
 
 

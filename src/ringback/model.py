@@ -13,7 +13,7 @@ from ringback.failures import FailureClass
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A frozen value without reference cycles (msgspec inherits only part of these options: say them again)."""
+    """A frozen value without reference cycles (msgspec inherits `gc` alone: repeat the others)."""
 
 
 # ---------------------------------------------------------------- deliveries

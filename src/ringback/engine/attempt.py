@@ -1,0 +1,150 @@
+"""From a lease to a finished attempt: compose, sign, send, judge, decide.
+
+What an attempt does with its integration is looked up in the newest snapshot when it starts, so a
+change applies from the next attempt on, and a held or deleted integration gets nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from ringback.envelope import Header, body_of, headers_of
+from ringback.errors import ConfigurationError
+from ringback.failures import FailureClass, classify
+from ringback.keyring import KeyRing
+from ringback.model import (
+    AttemptResult,
+    Decision,
+    DeliveryState,
+    Integration,
+    Leased,
+    Message,
+    Outcome,
+    SecretState,
+    Timings,
+    Value,
+)
+from ringback.retry import Policy, decide, policy_of
+from ringback.send import Request
+from ringback.signing import SigningKey, signing_key
+
+
+class Endpoint(Value, frozen=True, kw_only=True):
+    """One version of an integration, opened and ready to send to."""
+
+    integration: Integration
+    policy: Policy
+    keys: tuple[SigningKey, ...] = ()
+    custom: tuple[Header, ...] = ()
+
+
+class Sends(Protocol):
+    """One HTTP attempt: `done` is called exactly once, on the loop."""
+
+    def send(self, request: Request, done: Callable[[Outcome], None]) -> None: ...
+
+
+class Attempts:
+    """Makes attempts. `jitter` returns from 0 up to 1."""
+
+    def __init__(self, sender: Sends, keyring: KeyRing, user_agent: str, jitter: Callable[[], float]) -> None:
+        self._sender = sender
+        self._keyring = keyring
+        self._user_agent = user_agent
+        self._jitter = jitter
+        self._endpoints: dict[int, Endpoint] = {}
+        self._body: tuple[Message, bytes] | None = None
+
+    def start(
+        self,
+        leased: Leased,
+        integration: Integration,
+        now: int,
+        done: Callable[[AttemptResult], None],
+        *,
+        test: bool = False,
+    ) -> None:
+        try:
+            endpoint = self._endpoint(integration)
+        except ConfigurationError as error:
+            sealed = Endpoint(integration=integration, policy=policy_of(integration.settings))
+            done(self._judge(leased, sealed, _never_sent(error, now), test))
+            return
+        body = self._body_of(leased.message)
+        request = Request(
+            url=integration.url,
+            headers=headers_of(
+                leased.message,
+                body,
+                endpoint.keys,
+                leased.number,
+                now,
+                self._user_agent,
+                test=test,
+                replay=leased.replay,
+                custom=endpoint.custom,
+            ),
+            body=body,
+            timeout_ms=endpoint.policy.timeout_ms,
+        )
+        self._sender.send(request, lambda outcome: done(self._judge(leased, endpoint, outcome, test)))
+
+    def _judge(self, leased: Leased, endpoint: Endpoint, outcome: Outcome, test: bool) -> AttemptResult:
+        failure = classify(outcome.transport, outcome.status, endpoint.policy.success_codes)
+        if test:
+            decision = Decision(state=DeliveryState.CANCELLED if failure else DeliveryState.DELIVERED)
+        else:
+            jitter = self._jitter() if failure else 0.0
+            decision = decide(endpoint.policy, leased, outcome, failure, outcome.ended_at, jitter)
+        return AttemptResult(
+            leased=leased,
+            outcome=outcome,
+            failure=failure,
+            decision=decision,
+            signatures=len(endpoint.keys),
+            header_names=tuple(name for name, _ in endpoint.custom) if endpoint.custom else (),
+            test=test,
+        )
+
+    def _body_of(self, message: Message) -> bytes:
+        """An event's deliveries start together: its body is made once."""
+        if self._body is None or self._body[0] is not message:
+            self._body = (message, body_of(message))
+        return self._body[1]
+
+    def forget(self, gone: Callable[[int], bool]) -> None:
+        """Drop what is kept of integrations that are gone."""
+        for integration_id in [one for one in self._endpoints if gone(one)]:
+            del self._endpoints[integration_id]
+
+    def _endpoint(self, integration: Integration) -> Endpoint:
+        endpoint = self._endpoints.get(integration.integration_id)
+        if endpoint is None or endpoint.integration is not integration:
+            endpoint = open_endpoint(integration, self._keyring)
+            self._endpoints[integration.integration_id] = endpoint
+        return endpoint
+
+
+def _never_sent(error: ConfigurationError, now: int) -> Outcome:
+    return Outcome(
+        started_at=now,
+        ended_at=now,
+        timings=Timings(),
+        transport=FailureClass.SENDER_ERROR,
+        detail=str(error),
+    )
+
+
+def open_endpoint(integration: Integration, keyring: KeyRing) -> Endpoint:
+    """Raises ConfigurationError where a sealed value can't be opened."""
+    newest_first = sorted(integration.secrets, key=lambda secret: secret.state is not SecretState.CURRENT)
+    opened_secrets = (keyring.open(secret.sealed, f"secret:{secret.secret_id}") for secret in newest_first)
+    keys = tuple(signing_key(secret.decode()) for secret in opened_secrets)
+    custom: tuple[Header, ...] = ()
+    if integration.sealed_headers is not None:
+        opened = keyring.open(integration.sealed_headers, f"headers:{integration.integration_id}")
+        custom = msgspec.json.decode(opened, type=tuple[Header, ...])
+    return Endpoint(integration=integration, policy=policy_of(integration.settings), keys=keys, custom=custom)

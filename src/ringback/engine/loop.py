@@ -1,0 +1,291 @@
+"""The engine: what happens to a delivery from its lease to its recorded result.
+
+    ingest ──hand over──┐
+                        ├─► start ─► attempt ─► answer ─► recorder ─► recorded
+    claims ──claimed────┘     └─ held or deleted: release
+
+Everything here runs on one event loop. A delivery is *known* from its lease to its recorded result;
+the store's leases that are not known are sent back by upkeep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence, Set
+from typing import Any, Protocol
+
+import msgspec
+
+from ringback import failpoint
+from ringback.engine.attempt import Attempts
+from ringback.engine.claims import Claims
+from ringback.engine.lanes import Lanes
+from ringback.engine.pace import Pace
+from ringback.engine.recorder import Recorder
+from ringback.engine.upkeep import Upkeep
+from ringback.errors import Conflict, NotFound, RingbackError, StoreUnavailable
+from ringback.match import Snapshot
+from ringback.model import AttemptResult, Integration, IntegrationState, Leased, Message, Node
+from ringback.snapshot import LiveSnapshot
+from ringback.store.port import Change, QueueDepth, Store
+
+RELEASE_RETRY_SECONDS = 0.5
+
+
+class Observer(Protocol):
+    """Hears what the engine does, for logs, metrics and live updates."""
+
+    def attempt(self, result: AttemptResult, recorded: bool) -> None: ...
+    def recorded_batch(self, size: int) -> None: ...
+    def depth(self, *, queued: int, retrying: int, held: int, sending: int, oldest_due_ms: int) -> None: ...
+    def released(self, count: int) -> None: ...
+    def trouble(self, what: str, error: BaseException) -> None: ...
+
+
+class Engine:
+    def __init__(
+        self,
+        store: Store,
+        node: Node,
+        live: LiveSnapshot,
+        attempts: Attempts,
+        observer: Observer,
+        window: int,
+        pace: Pace = Pace(),  # noqa: B008 - a frozen value
+    ) -> None:
+        self.lanes = Lanes(window)
+        self.can_commit = True
+        self._store = store
+        self._node = node
+        self._live = live
+        self._attempts = attempts
+        self._observer = observer
+        self._known: set[int] = set()
+        self._releases: list[int] = []
+        self._open: Set[int] = frozenset()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._on_broken: Callable[[BaseException], None] = lambda error: observer.trouble("engine", error)
+        self._recorder = Recorder(store, node, self._recorded, self._store_unavailable)
+        self._claims = Claims(store, node, self.lanes, live, self.start, self._store_unavailable, pace.look)
+        self._upkeep = Upkeep(
+            store,
+            node,
+            known=lambda: self._known,
+            freed=self._claims.wake,
+            depth=self._measured,
+            alive=self._set_alive,
+            failed=observer.trouble,
+            pace=pace,
+        )
+
+    # -- life
+
+    async def run(self, on_broken: Callable[[BaseException], None]) -> None:
+        """Start all loops. `on_broken` hears of an error that no loop could handle: the process must end."""
+        self._on_broken = on_broken
+        self._live.listen(self._configured)
+        self._open = live_lanes(self._live.current)
+        await self._upkeep.rescue()
+        await self._claims.first_look()
+        loops = {"recorder": self._recorder.run(), "claims": self._claims.run(), "upkeep": self._upkeep.run()}
+        for name, loop in loops.items():
+            task = asyncio.create_task(loop, name=name)
+            task.add_done_callback(self._loop_ended)
+            self._tasks.append(task)
+
+    async def drain(self, seconds: float) -> None:
+        """Stop claiming, finish what is under way for at most `seconds`, record, give back the rest."""
+        await self._stop("claims", "upkeep")
+        try:
+            async with asyncio.timeout(seconds):
+                while self._known:
+                    await self._recorder.flushed()
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            await self._release(sorted(self._known))
+        await self._stop("recorder")
+
+    async def stop(self) -> None:
+        """Without a drain: the next life rescues what was in flight."""
+        await self._stop(*{task.get_name() for task in self._tasks})
+
+    async def _stop(self, *names: str) -> None:
+        stopping = [task for task in self._tasks if task.get_name() in names]
+        for task in stopping:
+            task.remove_done_callback(self._loop_ended)
+            task.cancel()
+        await asyncio.gather(*stopping, return_exceptions=True)
+
+    def _loop_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_broken(error)
+
+    # -- what ingest calls
+
+    def take(self, integration: Integration, now: int) -> bool:
+        """A slot for a new delivery; False where it must wait in the database."""
+        if integration.integration_id not in self._live.current.open:
+            self.lanes.queue_behind(integration.integration_id)
+            return False
+        return self.lanes.take(integration.integration_id, integration.max_concurrency, now)
+
+    def give_back(self, integration_id: int) -> None:
+        self.lanes.returned(integration_id)
+
+    def wake(self, integration_id: int | None = None) -> None:
+        """There is work due: in this lane, or in those that ingest found full."""
+        if integration_id is not None:
+            self.lanes.queue_behind(integration_id)
+        self._claims.wake()
+
+    def start(self, leased: Leased) -> None:
+        """Send a leased delivery whose slots are taken; give it back where its lane is held or gone."""
+        self._known.add(leased.delivery_id)
+        integration = self._live.current.open.get(leased.integration_id)
+        if integration is None:
+            self._give_up(leased)
+            return
+        try:
+            failpoint.reach("before_send")
+            self._attempts.start(leased, integration, self._store.now(), self._answered)
+        except Exception:
+            # Unknown again: upkeep finds the lease and sends it back.
+            self._known.discard(leased.delivery_id)
+            self.lanes.returned(leased.integration_id)
+            raise
+
+    async def attempt_test(self, integration: Integration, message: Message) -> AttemptResult:
+        """One attempt outside the queue; nothing is stored."""
+        future: asyncio.Future[AttemptResult] = asyncio.get_running_loop().create_future()
+        now = self._store.now()
+        leased = Leased(
+            delivery_id=0,
+            integration_id=integration.integration_id,
+            message=message,
+            attempts=0,
+            tries=0,
+            due_at=now,
+            created_at=now,
+        )
+        self._attempts.start(leased, integration, now, future.set_result, test=True)
+        return await future
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._known)
+
+    # -- what attempts, the recorder and upkeep tell
+
+    def _answered(self, result: AttemptResult) -> None:
+        try:
+            failpoint.reach("after_answer")
+        except RingbackError as error:
+            self._on_broken(error)
+            return
+        self.lanes.answered(result.leased.integration_id)
+        if self.lanes.has_due:
+            self._claims.wake()
+        self._recorder.add(result)
+
+    def _recorded(self, results: Sequence[AttemptResult], written: frozenset[int]) -> None:
+        self.lanes.recorded(len(results))
+        self._observer.recorded_batch(len(results))
+        for result in results:
+            leased, decision = result.leased, result.decision
+            self._known.discard(leased.delivery_id)
+            recorded = leased.delivery_id in written
+            self._observer.attempt(result, recorded)
+            if decision.due_at is not None:
+                self.lanes.waits(leased.integration_id, decision.due_at)
+                self._claims.expect(decision.due_at)
+            if decision.disable_integration and recorded:
+                self._spawn(self._disable(leased.integration_id))
+        if self.lanes.has_due:
+            self._claims.wake()
+
+    def _configured(self, snapshot: Snapshot) -> None:
+        """Lanes that were let go have old work due, which new work must not overtake."""
+        now_open = live_lanes(snapshot)
+        for lane_id in now_open - self._open:
+            self.lanes.queue_behind(lane_id)
+        self._open = now_open
+        self._attempts.forget(lambda integration_id: integration_id not in snapshot.integrations)
+        self._claims.wake()
+
+    def _measured(self, depth: QueueDepth) -> None:
+        oldest = depth.oldest_due
+        self._observer.depth(
+            queued=depth.queued,
+            retrying=depth.retrying,
+            held=depth.held,
+            sending=depth.sending,
+            oldest_due_ms=0 if oldest is None else max(self._store.now() - oldest, 0),
+        )
+
+    def _set_alive(self, alive: bool) -> None:
+        self.can_commit = alive
+
+    def _store_unavailable(self, error: StoreUnavailable) -> None:
+        self.can_commit = False
+        self._observer.trouble("store", error)
+
+    # -- giving back
+
+    def _give_up(self, leased: Leased) -> None:
+        self.lanes.returned(leased.integration_id)
+        if not self._releases:
+            self._spawn(self._release_gathered())
+        self._releases.append(leased.delivery_id)
+
+    async def _release_gathered(self) -> None:
+        await asyncio.sleep(0)
+        gathered, self._releases = self._releases, []
+        await self._release(gathered)
+
+    async def _release(self, delivery_ids: Sequence[int]) -> None:
+        failpoint.reach("before_release")
+        while delivery_ids:
+            try:
+                self._observer.released(await self._store.release(delivery_ids, self._node))
+                break
+            except StoreUnavailable as error:
+                self._store_unavailable(error)
+                await asyncio.sleep(RELEASE_RETRY_SECONDS)
+        self._known.difference_update(delivery_ids)
+
+    async def _disable(self, integration_id: int) -> None:
+        """A 410 ends an integration whose profile says so; what waits is held."""
+        integration = self._live.current.integrations.get(integration_id)
+        if integration is None or integration.state is IntegrationState.DISABLED:
+            return
+        now = self._store.now()
+        try:
+            await self._store.save_integration(
+                disabled_as_gone(integration, now),
+                Change(actor="system", action="integration.disable", at=now, detail="answered 410"),
+            )
+            await self._live.refresh()
+        except (Conflict, NotFound):
+            return
+        except RingbackError as error:
+            self._observer.trouble("disable", error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._tasks.remove)
+        task.add_done_callback(self._loop_ended)
+
+
+def live_lanes(snapshot: Snapshot) -> Set[int]:
+    return frozenset(snapshot.open)
+
+
+def disabled_as_gone(integration: Integration, now: int) -> Integration:
+    return msgspec.structs.replace(
+        integration,
+        state=IntegrationState.DISABLED,
+        state_reason="the endpoint answered 410 Gone",
+        state_since=now,
+        updated_at=now,
+    )

@@ -1,0 +1,278 @@
+"""The composition root: puts the parts together, runs them, and takes them down in the right order.
+
+Drain (SIGTERM, SIGINT): unready, refuse publishes, flush intake, stop claims, finish attempts, record,
+release what is left, leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from hashlib import sha256
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ringback import ids
+from ringback.config import Settings
+from ringback.engine.attempt import Attempts
+from ringback.engine.loop import Engine
+from ringback.errors import ConfigurationError, StoreError
+from ringback.ingest import Ingest
+from ringback.keyring import KeyRing, load_or_create_key_file, parse_master_keys
+from ringback.model import ApiKey, Node, Scope
+from ringback.observe import Metrics, Observer, WideLog, configure_logging
+from ringback.send import Sender
+from ringback.snapshot import LiveSnapshot
+from ringback.store.port import Change, Store
+from ringback.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    import uvicorn
+
+FOLLOW_SECONDS = 0.5
+KEEP_ALIVE_SECONDS = 75
+BACKLOG = 2_048
+KEY_BYTES = 30
+VERSION = version("ringback")
+
+log = structlog.get_logger("ringback")
+
+
+def run(settings: Settings) -> int:
+    """Serve until a signal; the process' exit code. Raises ConfigurationError, StoreError."""
+    import uvloop
+
+    human = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    configure_logging(sys.stderr, human=human, level=settings.log_level)
+    wide = WideLog(sys.stderr, human=human) if settings.log_level in ("debug", "info") else None
+    try:
+        with (
+            listen(settings.host, settings.port) as listener,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            return runner.run(serve(settings, listener, wide))
+    finally:
+        if wide is not None:
+            wide.close()
+
+
+async def serve(settings: Settings, listener: socket.socket, wide: WideLog | None) -> int:
+    """Run one node on an open socket until SIGTERM or SIGINT, or until something breaks."""
+    ended = Ended()
+    async with open_service(settings, ended, wide) as service:
+        server = _http_server(service)
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+        serving.add_done_callback(ended.task_done)
+        service.unready = None
+        log.info("ready", address=f"http://{settings.host}:{listener.getsockname()[1]}", version=VERSION)
+        broken = await ended.wait()
+        if broken is None:
+            await service.drain()
+        server.should_exit = server.force_exit = True
+        await serving
+    if broken is not None:
+        log.critical("stopped", reason=str(broken))
+        return 1
+    log.info("drained")
+    return 0
+
+
+class Service:
+    """One node's parts, and the verbs that span them."""
+
+    def __init__(
+        self, settings: Settings, store: Store, keyring: KeyRing, lease: Node, wide: WideLog | None
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.keyring = keyring
+        self.lease = lease
+        self.unready: str | None = "starting"
+        self.metrics = Metrics()
+        self.live = LiveSnapshot(store)
+        self.sender = Sender(allow_loopback=settings.dev, ca_file=settings.ca_file)
+        self._observer = Observer(self.metrics, wide)
+        attempts = Attempts(self.sender, keyring, f"ringback/{VERSION}", random.random)
+        self.engine = Engine(store, lease, self.live, attempts, self._observer, settings.window)
+        self.ingest = Ingest(store, lease, self.live, self.engine, self._observer, settings.ingest_queue)
+        self._background: list[asyncio.Task[None]] = []
+
+    async def start(self, ended: Ended) -> None:
+        await self.live.refresh()
+        await self.engine.run(ended.because)
+        following = self.live.follow(FOLLOW_SECONDS, lambda error: self._observer.trouble("follow", error))
+        for name, work in (("ingest", self.ingest.run()), ("follow", following)):
+            task = asyncio.create_task(work, name=name)
+            task.add_done_callback(ended.task_done)
+            self._background.append(task)
+
+    async def drain(self) -> None:
+        self.unready = "draining"
+        log.info("draining", in_flight=self.engine.in_flight)
+        await self.ingest.drain("this node is stopping; publish to another, or again in a moment")
+        await self.engine.drain(self.settings.drain_seconds)
+
+    async def stop(self) -> None:
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.engine.stop()
+        await self.sender.close()
+
+    def why_unready(self) -> str | None:
+        if self.unready is not None:
+            return self.unready
+        return None if self.engine.can_commit else "the database cannot commit"
+
+    def exposition(self) -> tuple[str, bytes]:
+        gauge = self.metrics.gauge
+        gauge("ringback_in_flight", "Deliveries this node is busy with.", self.engine.in_flight)
+        gauge("ringback_window_in_use", "Slots of the window in use.", self.engine.lanes.window_in_use)
+        gauge("ringback_ingest_queue_events", "Events waiting for their commit.", self.ingest.queued_events)
+        return self.metrics.exposition()
+
+
+@contextlib.asynccontextmanager
+async def open_service(settings: Settings, ended: Ended, wide: WideLog | None) -> AsyncIterator[Service]:
+    """Everything but HTTP, started; closed in the opposite order."""
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keyring = open_keyring(settings)
+    store = await SqliteStore.open(settings.database_path, on_broken=ended.because)
+    try:
+        await ensure_operator_key(store, settings)
+        lease = await store.join(store.now())
+        service = Service(settings, store, keyring, lease, wide)
+        try:
+            await service.start(ended)
+            yield service
+        finally:
+            await service.stop()
+            with contextlib.suppress(StoreError):
+                await store.leave(lease)
+    finally:
+        await store.close()
+
+
+def open_keyring(settings: Settings) -> KeyRing:
+    if settings.master_key is not None:
+        return KeyRing(parse_master_keys(settings.master_key.get_secret_value()))
+    return KeyRing(load_or_create_key_file(settings.key_file))
+
+
+async def ensure_operator_key(store: Store, settings: Settings) -> None:
+    """On a first start there must be one key to begin with: the one given, or one made and shown once."""
+    if (await store.list_keys(1, None)).items:
+        return
+    if settings.api_key is not None:
+        key = settings.api_key.get_secret_value()
+    else:
+        key = f"rbk_{secrets.token_urlsafe(KEY_BYTES)}"
+        print(f"The operator's API key, shown this once: {key}", flush=True)
+    now = store.now()
+    await store.create_key(
+        ApiKey(
+            key_id=ids.first_id(now) | secrets.randbits(ids.COUNTER_BITS),
+            friendly_name="operator",
+            scopes=frozenset({Scope.OPERATOR}),
+            business_ids=frozenset(),
+            digest=sha256(key.encode()).digest(),
+            ends_in=key[-4:],
+            created_at=now,
+        ),
+        Change(actor="system", action="key.create", at=now),
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bound before anything else is opened, so that a taken port is said at once."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port"
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _http_server(service: Service) -> uvicorn.Server:
+    import uvicorn
+
+    from ringback.api.app import App
+    from ringback.api.context import Context
+
+    settings = service.settings
+    context = Context(
+        store=service.store,
+        live=service.live,
+        keyring=service.keyring,
+        attempt_test=service.engine.attempt_test,
+        wake=service.engine.wake,
+        unready=service.why_unready,
+        metrics=service.exposition,
+        dev=settings.dev,
+        version=VERSION,
+        max_event_bytes=settings.max_event_bytes,
+    )
+
+    class Server(uvicorn.Server):
+        """Signals are ours: a stop begins with a drain."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    return Server(
+        uvicorn.Config(
+            App(context, service.ingest, service.metrics.count_refused),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            backlog=BACKLOG,
+        )
+    )
+
+
+class Ended:
+    """Why the service ends: a signal (no error) or the first error that nothing could handle."""
+
+    def __init__(self) -> None:
+        self._reason: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+
+    def because(self, error: BaseException) -> None:
+        if not self._reason.done():
+            self._reason.set_result(error)
+
+    def task_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.because(error)
+
+    async def wait(self) -> BaseException | None:
+        return await self._reason
+
+    def _signalled(self) -> None:
+        if self._reason.done():
+            # Asked twice: whoever asks wants it gone now. The next start rescues what was in flight.
+            os._exit(130)
+        self._reason.set_result(None)
