@@ -21,6 +21,7 @@ from ringback.errors import (
     Poisoned,
     RingbackError,
     StaleSnapshot,
+    StoreBroken,
     StoreUnavailable,
     Unavailable,
 )
@@ -132,6 +133,9 @@ class Ingest:
             entries = self._next_entries()
             try:
                 await self._commit(entries)
+            except StoreBroken:
+                # Committed or not, nobody knows: no answer is the only true one. The process ends.
+                raise
             except Exception as error:  # noqa: BLE001 - the top of the loop
                 self._observer.trouble("ingest", error)
                 _fail(entries, Unavailable("the event could not be committed; publish it again"))
@@ -211,54 +215,42 @@ class Ingest:
         )
 
     def _committed(self, batch: _Batch, answers: Sequence[list[Accepted] | Poisoned]) -> None:
-        committed = perf_counter()
+        """Answers first: what is committed must be answered so, whatever goes wrong afterwards."""
+        for entry, answer in zip(batch.entries, answers, strict=True):
+            _settle(entry, answer)
         leases: list[Leased] = []
-        overflowed = events = 0
         for entry, publish, answer in zip(batch.entries, batch.publishes, answers, strict=True):
             if isinstance(answer, Poisoned):
                 self._give_back([publish])
-                _fail([entry], answer)
-                continue
-            events += len(answer)
-            for new, accepted in zip(publish, answer, strict=True):
-                if accepted.duplicate:
-                    self._give_back([(new,)])
-                else:
-                    overflowed += self._lease(new, accepted, batch.now, leases)
-                self._observer.accepted(
-                    new.message,
-                    accepted.deliveries,
-                    duplicate=accepted.duplicate,
-                    schema_errors=new.schema_errors,
-                    at=batch.now,
-                    waited_ms=(committed - entry.arrived) * 1000,
-                )
-            if not entry.answer.done():
-                entry.answer.set_result(answer)
-        self._observer.accepted_batch(events)
+            else:
+                self._place(entry, publish, answer, batch.now, leases)
+        self._observer.accepted_batch(sum(len(publish) for publish in batch.publishes))
         self._hand_over(leases)
-        if overflowed:
-            self._outbound.wake()
+        self._outbound.wake()
 
-    def _lease(self, new: NewEvent, accepted: Accepted, now: int, leases: list[Leased]) -> int:
-        """Append the event's direct deliveries; returns how many must be claimed later."""
-        queued = 0
-        for place, target in enumerate(new.targets, start=1):
-            if not target.direct:
-                queued += 1
-                continue
-            leases.append(
-                Leased(
-                    delivery_id=accepted.row_id + place,
-                    integration_id=target.integration_id,
-                    message=new.message,
-                    attempts=0,
-                    tries=0,
-                    due_at=now,
-                    created_at=now,
-                )
+    def _place(
+        self,
+        entry: _Entry,
+        publish: Publish,
+        answer: Sequence[Accepted],
+        now: int,
+        leases: list[Leased],
+    ) -> None:
+        """Append one request's direct deliveries to `leases`."""
+        waited_ms = (perf_counter() - entry.arrived) * 1000
+        for new, accepted in zip(publish, answer, strict=True):
+            if accepted.duplicate:
+                self._give_back([(new,)])
+            else:
+                leases.extend(_leases_of(new, accepted, now))
+            self._observer.accepted(
+                new.message,
+                accepted.deliveries,
+                duplicate=accepted.duplicate,
+                schema_errors=new.schema_errors,
+                at=now,
+                waited_ms=waited_ms,
             )
-        return queued
 
     def _hand_over(self, leases: Sequence[Leased]) -> None:
         """What can't be started here is committed all the same: upkeep finds its lease and sends it back."""
@@ -286,6 +278,22 @@ class Ingest:
                         self._outbound.give_back(target.integration_id)
 
 
+def _leases_of(new: NewEvent, accepted: Accepted, now: int) -> list[Leased]:
+    return [
+        Leased(
+            delivery_id=accepted.row_id + place,
+            integration_id=target.integration_id,
+            message=new.message,
+            attempts=0,
+            tries=0,
+            due_at=now,
+            created_at=now,
+        )
+        for place, target in enumerate(new.targets, start=1)
+        if target.direct
+    ]
+
+
 def open_business(snapshot: Snapshot, business_id: int) -> BusinessView:
     """Raises NotFound, BusinessDisabled."""
     view = snapshot.businesses.get(business_id)
@@ -294,6 +302,15 @@ def open_business(snapshot: Snapshot, business_id: int) -> BusinessView:
     if not view.business.enabled:
         raise BusinessDisabled(f"business {business_id} is disabled: nothing is accepted for it")
     return view
+
+
+def _settle(entry: _Entry, answer: list[Accepted] | Poisoned) -> None:
+    if entry.answer.done():
+        return
+    if isinstance(answer, Poisoned):
+        entry.answer.set_exception(answer)
+    else:
+        entry.answer.set_result(answer)
 
 
 def _fail(entries: Sequence[_Entry], error: RingbackError) -> None:

@@ -7,7 +7,7 @@ a value belongs to is its associated data, so that a row's secret opens nowhere 
 from __future__ import annotations
 
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
 from hashlib import sha256
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ringback.errors import ConfigurationError
 
 KEY_BYTES = 32
+_URL_SAFE = str.maketrans("-_", "+/")
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12
 _ID_BYTES = 4
@@ -62,9 +63,7 @@ class KeyRing:
 def parse_master_keys(text: str) -> list[bytes]:
     """Comma-separated base64 keys, the sealing one first."""
     try:
-        return [
-            urlsafe_b64decode(part.strip().replace("+", "-").replace("/", "_")) for part in text.split(",")
-        ]
+        return [b64decode(part.strip().translate(_URL_SAFE), validate=True) for part in text.split(",")]
     except (Base64Error, ValueError):
         raise ConfigurationError("a master key must be 32 bytes, written as base64") from None
 

@@ -170,7 +170,7 @@ def open_keyring(settings: Settings) -> KeyRing:
 
 async def ensure_operator_key(store: Store, settings: Settings) -> None:
     """On a first start there must be one key to begin with: the one given, or one made and shown once."""
-    if (await store.list_keys(1, None)).items:
+    if await _has_operator_key(store):
         return
     if settings.api_key is not None:
         key = settings.api_key.get_secret_value()
@@ -190,6 +190,17 @@ async def ensure_operator_key(store: Store, settings: Settings) -> None:
         ),
         Change(actor="system", action="key.create", at=now),
     )
+
+
+async def _has_operator_key(store: Store) -> bool:
+    before: int | None = None
+    while True:
+        page = await store.list_keys(200, before)
+        if any(Scope.OPERATOR in key.scopes for key in page.items):
+            return True
+        if page.next_before is None:
+            return False
+        before = page.next_before
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -261,6 +272,8 @@ class Ended:
             loop.add_signal_handler(number, self._signalled)
 
     def because(self, error: BaseException) -> None:
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
         if not self._reason.done():
             self._reason.set_result(error)
 

@@ -136,7 +136,8 @@ class Engine:
         """There is work due: in this lane, or in those that ingest found full."""
         if integration_id is not None:
             self.lanes.queue_behind(integration_id)
-        self._claims.wake()
+        if self.lanes.has_due:
+            self._claims.wake()
 
     def start(self, leased: Leased) -> None:
         """Send a leased delivery whose slots are taken; give it back where its lane is held or gone."""
