@@ -244,14 +244,14 @@ class Store(Protocol):
         ...
 
     async def record(self, results: Sequence[AttemptResult], node: Node) -> frozenset[int]:
-        """Transaction 2: attempts, next states, rollups; the ids of the deliveries that were still this node's.
+        """Transaction 2: attempts, next states, rollups; ids of those still this node's.
 
         A result that is no longer the node's (other epoch, other attempt number, not sending) writes nothing.
         """
         ...
 
     async def record_test(self, message: Message, result: AttemptResult, now: int) -> int:
-        """A test send, finished: event, delivery (`delivered` or `cancelled`) and attempt. The delivery's id."""
+        """A finished test send: event, delivery (`delivered` or `cancelled`), attempt. Its delivery id."""
         ...
 
     async def claim(self, quotas: Mapping[int, int], node: Node, now: int) -> Claimed:
@@ -275,7 +275,7 @@ class Store(Protocol):
         ...
 
     async def finish_cancellations(self, limit: int, now: int) -> int:
-        """Mark up to `limit` waiting deliveries of deleted integrations as cancelled; 0 when none are left."""
+        """Cancel up to `limit` waiting deliveries of deleted integrations; 0 when none are left."""
         ...
 
     async def queue_depth(self, now: int) -> QueueDepth: ...
@@ -283,7 +283,7 @@ class Store(Protocol):
     # -- the configuration
 
     async def snapshot(self, previous: Snapshot) -> Snapshot:
-        """The newest configuration; `previous` itself where nothing changed. Unchanged businesses are shared."""
+        """The newest configuration; `previous` itself where nothing changed. Shares unchanged businesses."""
         ...
 
     async def create_business(self, new: NewBusiness, change: Change) -> Business:
@@ -295,7 +295,7 @@ class Store(Protocol):
         ...
 
     async def delete_business(self, business_id: int, change: Change) -> None:
-        """Hide it, its keys' reach and its integrations; what waits is cancelled step by step. Raises NotFound."""
+        """Hide it and its integrations; what waits is cancelled step by step. Raises NotFound."""
         ...
 
     async def get_business(self, business_id: int) -> Business:

@@ -1,0 +1,34 @@
+"""The newest configuration, built on an older one: only what has changed is loaded."""
+
+from __future__ import annotations
+
+import apsw
+
+from ringback.match import EMPTY, BusinessView, Snapshot
+from ringback.store.sqlite.businesses import COLUMNS, business_of
+from ringback.store.sqlite.integrations import integrations_of
+from ringback.store.sqlite.keys import all_keys
+from ringback.store.sqlite.rows import fetch
+
+
+def snapshot(db: apsw.Connection, previous: Snapshot) -> Snapshot:
+    ((version, keys_changed),) = fetch(db, "SELECT configuration, keys_changed FROM meta")
+    if previous.version == version:
+        return previous
+    known = previous if previous.version < version else EMPTY
+    keys = all_keys(db) if keys_changed > known.version else known.keys
+    return Snapshot(version, _businesses(db, known), keys)
+
+
+def _businesses(db: apsw.Connection, known: Snapshot) -> dict[int, BusinessView]:
+    views = dict(known.businesses)
+    changed = fetch(
+        db, f"SELECT deleted_at IS NOT NULL, {COLUMNS} FROM businesses WHERE changed > ?", (known.version,)
+    )
+    for deleted, *row in changed:
+        business = business_of(tuple(row))
+        if deleted:
+            views.pop(business.business_id, None)
+        else:
+            views[business.business_id] = BusinessView(business, integrations_of(db, business.business_id))
+    return views

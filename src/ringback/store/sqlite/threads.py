@@ -1,0 +1,156 @@
+"""The database behind threads: one writes, a few read, and the event loop never waits for the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+import apsw
+
+from ringback.errors import StoreBroken, StoreUnavailable
+from ringback.store.sqlite.connection import store_error
+from ringback.store.sqlite.transaction import Committer, Job, Settled
+
+T = TypeVar("T")
+Query = Callable[[apsw.Connection], T]
+READERS = 2
+_log = logging.getLogger(__name__)
+
+
+class Waiting:
+    """A piece of work and the future of who waits for it."""
+
+    __slots__ = ("future", "work")
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self.work = work
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def settle(self, settled: Settled) -> None:
+        if self.future.done():
+            return
+        if settled.error is None:
+            self.future.set_result(settled.value)
+        else:
+            self.future.set_exception(settled.error)
+
+
+# None ends the thread that takes it.
+WorkQueue = SimpleQueue[Waiting | None]
+
+
+class ThreadedDatabase:
+    def __init__(
+        self,
+        db: apsw.Connection,
+        readers: Sequence[apsw.Connection],
+        on_broken: Callable[[StoreBroken], None] | None,
+    ) -> None:
+        self._committer = Committer(db)
+        self._on_broken = on_broken
+        self._db = db
+        self._writes: WorkQueue = SimpleQueue()
+        self._reads: WorkQueue = SimpleQueue()
+        self._closed = False
+        self._threads = [
+            Thread(target=self._write_on, name="ringback-writer", daemon=True),
+            *(
+                Thread(target=self._read_on, args=(one,), name="ringback-reader", daemon=True)
+                for one in readers
+            ),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def write(self, job: Job[T]) -> T:
+        return await self._put(self._writes, job)
+
+    async def read(self, query: Query[T]) -> T:
+        return await self._put(self._reads, query)
+
+    async def close(self) -> None:
+        """What waits already is still done."""
+        if self._closed:
+            return
+        self._closed = True
+        self._writes.put(None)
+        for _ in self._threads[1:]:
+            self._reads.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+
+    async def _put(self, queue: WorkQueue, work: Callable[[Any], T]) -> T:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        waiting = Waiting(work)
+        queue.put(waiting)
+        value: T = await waiting.future
+        return value
+
+    def _write_on(self) -> None:
+        going = True
+        while going:
+            batch, going = _all_waiting(self._writes)
+            if batch:
+                healthy = self._committer.broken is None
+                _hand_back(batch, self._committer.settle([one.work for one in batch]))
+                self._committer.tidy()
+                if healthy and self._committer.broken is not None:
+                    self._report(batch[0].future.get_loop(), self._committer.broken)
+        self._db.close()
+
+    def _report(self, loop: asyncio.AbstractEventLoop, broken: StoreBroken) -> None:
+        _log.critical("the store is broken: %s", broken)
+        if self._on_broken is not None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._on_broken, broken)
+
+    def _read_on(self, db: apsw.Connection) -> None:
+        while (waiting := self._reads.get()) is not None:
+            _hand_back([waiting], [answer(db, waiting.work)])
+        db.close()
+
+
+def answer(db: apsw.Connection, query: Query[Any]) -> Settled:
+    """One consistent state of the database for all statements of the query."""
+    try:
+        db.execute("BEGIN")
+        try:
+            return Settled(query(db))
+        finally:
+            db.execute("COMMIT")
+    except Exception as error:  # noqa: BLE001 - it goes to whoever asked
+        return Settled(error=store_error(error) or error)
+
+
+def _all_waiting(queue: WorkQueue) -> tuple[list[Waiting], bool]:
+    """Blocks for the first. False: the end was among them."""
+    batch: list[Waiting] = []
+    waiting = queue.get()
+    while waiting is not None:
+        batch.append(waiting)
+        try:
+            waiting = queue.get_nowait()
+        except Empty:
+            return batch, True
+    return batch, False
+
+
+def _hand_back(batch: Sequence[Waiting], settled: Sequence[Settled]) -> None:
+    """On each one's own loop; a loop that is closed has nobody waiting."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Waiting, Settled]]] = {}
+    for one, end in zip(batch, settled, strict=True):
+        by_loop.setdefault(one.future.get_loop(), []).append((one, end))
+    for loop, ended in by_loop.items():
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_settle, ended)
+
+
+def _settle(ended: Sequence[tuple[Waiting, Settled]]) -> None:
+    for one, end in ended:
+        one.settle(end)
