@@ -27,3 +27,7 @@ class Context:
     dev: bool
     version: str
     max_event_bytes: int
+
+    @property
+    def user_agent(self) -> str:
+        return f"ringback/{self.version}"

@@ -1,6 +1,7 @@
-"""`POST /api/v1/business/{BusinessId}/events`: the hot path's door, plain ASGI, free of middleware.
+"""`POST /api/v1/business/{BusinessId}/events`: what a publish is asked and answered, whoever carries it.
 
-What a publish does not need, it does not pay for: no routing table, no models, no dependency graph.
+Two carriers use it: `protocol` (a request alone on its connection, which nearly every one is) and the
+ASGI route at the end of this file (the rest: pipelined, or waiting for a 100 Continue).
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ from ringback import ids
 from ringback.admit import Draft, admit
 from ringback.api.answers import Answer, answer_of, new_request_id, success
 from ringback.api.auth import authenticate, authorise
+from ringback.api.bodies import check_content_type
 from ringback.api.context import Context
-from ringback.errors import BodyTooLarge, InvalidJson, NotFound, UnsupportedMediaType
+from ringback.errors import BodyTooLarge, InvalidJson, NotFound
 from ringback.ingest import Ingest
 from ringback.match import BusinessView
 from ringback.model import Scope
-from ringback.payloads import parse_frame
+from ringback.payloads import Frame, parse_frame
 from ringback.store.port import Accepted
 
 ASGIScope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+RawHeaders = Sequence[tuple[bytes, bytes]]
 
 PATH_PREFIX = "/api/v1/business/"
 PATH_SUFFIX = "/events"
@@ -44,60 +47,86 @@ class PublishAnswer(msgspec.Struct, frozen=True, gc=False):
     Duplicate: bool
 
 
-class PublishRoute:
+class Publishing:
+    """A publish in three steps: `open` at its headers, `submit` at its body, `answer` at its commit."""
+
     def __init__(self, context: Context, ingest: Ingest, refused: Callable[[int], None]) -> None:
         self._context = context
         self._ingest = ingest
         self._refused = refused
 
-    @staticmethod
-    def serves(scope: ASGIScope) -> bool:
-        path: str = scope["path"]
-        return scope["method"] == "POST" and path.startswith(PATH_PREFIX) and path.endswith(PATH_SUFFIX)
-
-    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        request_id = new_request_id()
-        try:
-            answer = await self._publish(scope, receive, request_id)
-        except Exception as error:  # noqa: BLE001 - the top of a request: every error becomes its answer
-            answer = answer_of(error, request_id)
-            self._refused(answer.status)
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
-
-    async def _publish(self, scope: ASGIScope, receive: Receive, request_id: str) -> Answer:
-        authorization, content_type = _headers(scope["headers"])
+    def open(self, path: str, headers: RawHeaders) -> BusinessView:
+        """Raises InvalidApiKey, PermissionDenied, NotFound, BusinessDisabled, UnsupportedMediaType."""
+        authorization, content_type = _named(headers)
         snapshot = self._context.live.current
         key = authenticate(authorization, snapshot)
-        view = authorise(key, Scope.PUBLISH, _business_id(scope["path"]), snapshot)
+        view = authorise(key, Scope.PUBLISH, _business_id(path), snapshot)
         _check_content_type(content_type)
-        body = await _read_in_time(receive, self._context.max_event_bytes + MAX_FRAME_BYTES)
-        parsed = parse_frame(body)
-        if isinstance(parsed, list):
-            drafts = self._admit(view, parsed, batch=True)
-            accepted = await self._ingest.publish(view.business.business_id, drafts)
-            return success([_answer(*pair) for pair in zip(drafts, accepted, strict=True)], 202, request_id)
-        drafts = self._admit(view, [parsed], batch=False)
-        accepted = await self._ingest.publish(view.business.business_id, drafts)
-        return success(_answer(drafts[0], accepted[0]), 202, request_id)
+        return view
 
-    def _admit(self, view: BusinessView, frames: Sequence[Any], *, batch: bool) -> list[Draft]:
+    def submit(self, view: BusinessView, body: bytes) -> Submitted:
+        """Raises InvalidJson, InvalidRequest, BodyTooLarge, Unavailable."""
+        parsed = parse_frame(body)
+        batch = isinstance(parsed, list)
+        frames: list[Frame] = parsed if isinstance(parsed, list) else [parsed]
         now = self._context.store.now()
-        return admit(
+        drafts = admit(
             view,
             frames,
             now,
-            lambda: ids.event_id(now, int.from_bytes(os.urandom(10), "big")),
+            lambda: ids.event_id(now, os.urandom(ids.EVENT_ID_RANDOM_BYTES)),
             self._context.max_event_bytes,
             batch=batch,
         )
+        return Submitted(drafts, batch, self._ingest.publish(view.business.business_id, drafts))
+
+    def refuse(self, error: Exception, request_id: str) -> Answer:
+        answer = answer_of(error, request_id)
+        self._refused(answer.status)
+        return answer
+
+    def max_body(self, start: bytes | bytearray) -> int:
+        """How large a body that begins so may be: an array is a batch."""
+        if start[:64].lstrip()[:1] == b"[":
+            return MAX_BATCH_BYTES
+        return self._context.max_event_bytes + MAX_FRAME_BYTES
 
 
-def _answer(draft: Draft, accepted: Accepted) -> PublishAnswer:
-    return PublishAnswer(draft.message.event_id, accepted.deliveries, accepted.duplicate)
+class Submitted:
+    """Events on their way to the disk; `committed` is done when they are there."""
+
+    __slots__ = ("_batch", "_drafts", "committed")
+
+    def __init__(
+        self, drafts: Sequence[Draft], batch: bool, committed: asyncio.Future[list[Accepted]]
+    ) -> None:
+        self._drafts = drafts
+        self._batch = batch
+        self.committed = committed
+
+    def answer(self, request_id: str) -> Answer:
+        """Once they are committed."""
+        accepted = self.committed.result()
+        answers = [
+            PublishAnswer(draft.message.event_id, one.deliveries, one.duplicate)
+            for draft, one in zip(self._drafts, accepted, strict=True)
+        ]
+        return success(answers if self._batch else answers[0], 202, request_id)
 
 
-def _headers(headers: Sequence[tuple[bytes, bytes]]) -> tuple[bytes | None, bytes | None]:
+def is_publish(method: str, path: str) -> bool:
+    return method == "POST" and path.startswith(PATH_PREFIX) and path.endswith(PATH_SUFFIX)
+
+
+def too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is larger than the {limit} bytes that are accepted")
+
+
+def too_slow() -> InvalidJson:
+    return InvalidJson(f"the body did not arrive within {BODY_SECONDS:.0f} s")
+
+
+def _named(headers: RawHeaders) -> tuple[bytes | None, bytes | None]:
     authorization = content_type = None
     for name, value in headers:
         if name == b"authorization":
@@ -115,48 +144,50 @@ def _business_id(path: str) -> int:
 
 
 def _check_content_type(content_type: bytes | None) -> None:
-    if content_type is not None and content_type.partition(b";")[0].strip().lower() == b"application/json":
+    if content_type == b"application/json":
         return
-    raise UnsupportedMediaType("send the event as application/json")
+    check_content_type(None if content_type is None else content_type.decode("latin-1"))
 
 
-async def _read_in_time(receive: Receive, max_single: int) -> bytes:
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await _read_body(receive, max_single)
-    except TimeoutError:
-        raise InvalidJson(f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
+class PublishRoute:
+    """The same as ASGI."""
 
+    def __init__(self, publishing: Publishing) -> None:
+        self._publishing = publishing
 
-async def _read_body(receive: Receive, max_single: int) -> bytes:
-    """The whole body. Raises BodyTooLarge after having read on for a while, so that the sender sees it."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        _check_size(body, len(body), max_single)
-        return body
-    parts, size, first = [body], len(body), body
-    while message.get("more_body"):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise InvalidJson("the body ended half-way")
-        part = message.get("body", b"")
-        size += len(part)
-        first = first or part
-        limit = _limit(first, max_single)
-        if size > limit + READ_ON_BYTES:
-            break
-        if size <= limit:
-            parts.append(part)
-    _check_size(first, size, max_single)
-    return b"".join(parts)
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        request_id, reading = new_request_id(), False
+        try:
+            view = self._publishing.open(scope["path"], scope["headers"])
+            reading = True
+            body = await self._read(receive)
+            reading = False
+            submitted = self._publishing.submit(view, body)
+            await submitted.committed
+            answer = submitted.answer(request_id)
+        except Exception as error:  # noqa: BLE001 - the top of a request: every error becomes its answer
+            answer = self._publishing.refuse(error, request_id)
+        # What is left of a body that was given up must not be read for ever.
+        headers = [*answer.headers, (b"connection", b"close")] if reading else answer.headers
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
+    async def _read(self, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return await self._read_body(receive)
+        except TimeoutError:
+            raise too_slow() from None
 
-def _limit(body: bytes, max_single: int) -> int:
-    return MAX_BATCH_BYTES if body[:64].lstrip()[:1] == b"[" else max_single
-
-
-def _check_size(body: bytes, size: int, max_single: int) -> None:
-    limit = _limit(body, max_single)
-    if size > limit:
-        raise BodyTooLarge(f"the body is larger than the {limit} bytes that are accepted")
+    async def _read_body(self, receive: Receive) -> bytes:
+        body, more, limit = bytearray(), True, MAX_BATCH_BYTES
+        while more and len(body) <= limit + READ_ON_BYTES:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise InvalidJson("the body ended half-way")
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            limit = self._publishing.max_body(body)
+        if len(body) > limit:
+            raise too_large(limit)
+        return bytes(body)

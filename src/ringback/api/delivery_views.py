@@ -1,0 +1,98 @@
+"""Deliveries and attempts as they are shown: pure functions of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ringback import ids
+from ringback.api import objects
+from ringback.api.integration_values import PREFIX as INTEGRATION_PREFIX
+from ringback.envelope import Header, iso_time, shown_headers
+from ringback.match import Snapshot
+from ringback.model import HELD, WAITING, DeliveryState, Timings
+from ringback.retry import policy_of
+from ringback.store.port import AttemptRow, DeliveryRow
+
+PREFIX = "dlv"
+_MS_DIGITS = 3
+_AHEAD = frozenset({*WAITING, DeliveryState.SENDING, HELD})
+
+
+def show(row: DeliveryRow, snapshot: Snapshot) -> objects.Delivery:
+    return objects.Delivery(
+        id=ids.public(PREFIX, row.delivery_id),
+        event_id=row.event_id,
+        event_type=row.event_type,
+        integration_id=ids.public(INTEGRATION_PREFIX, row.integration_id),
+        integration_name=row.integration_name,
+        state=objects.ShownState(row.state),
+        attempt_count=row.attempts,
+        max_attempts=_max_attempts(row, snapshot),
+        next_attempt_at=_time(row.due_at) if row.state in WAITING else None,
+        last_status=row.last_status,
+        last_failure_class=row.last_failure,
+        test=row.test,
+        replay=row.replay,
+        created_at=iso_time(row.created_at),
+        finished_at=_time(row.finished_at),
+    )
+
+
+def _max_attempts(row: DeliveryRow, snapshot: Snapshot) -> int:
+    """What the schedule allows; more where people added attempts, one for a test."""
+    known = row.attempts + (row.state in _AHEAD)
+    integration = snapshot.integrations.get(row.integration_id)
+    if row.test or integration is None:
+        return max(known, 1)
+    return max(policy_of(integration.settings).max_attempts, known)
+
+
+def show_attempt(attempt: AttemptRow, delivery: DeliveryRow, user_agent: str) -> objects.Attempt:
+    return objects.Attempt(
+        number=attempt.number,
+        started_at=iso_time(attempt.started_at),
+        duration_ms=round(attempt.timings.total_ms, _MS_DIGITS),
+        timings=_timings(attempt.timings),
+        status=attempt.status,
+        failure_class=attempt.failure,
+        detail=attempt.detail,
+        replay=attempt.replay,
+        request_headers=_joined(_request_headers(attempt, delivery, user_agent)),
+        response_headers=_joined(attempt.response_headers),
+        response_body=None if attempt.status is None else attempt.response_body.decode(errors="replace"),
+        response_truncated=attempt.truncated,
+        remote_address=attempt.remote_address,
+        http_version=attempt.http_version,
+    )
+
+
+def _timings(timings: Timings) -> objects.Timings:
+    shown = {name: getattr(timings, name) for name in timings.__struct_fields__}
+    return objects.Timings(**{name: ms and round(ms, _MS_DIGITS) for name, ms in shown.items()})
+
+
+def _request_headers(attempt: AttemptRow, delivery: DeliveryRow, user_agent: str) -> list[Header]:
+    return shown_headers(
+        delivery.event_id,
+        attempt.started_at,
+        attempt.number,
+        user_agent,
+        attempt.signatures,
+        attempt.header_names,
+        test=delivery.test,
+        replay=attempt.replay,
+    )
+
+
+def _joined(headers: Iterable[Header]) -> dict[str, str]:
+    """Repeated names become one, in the first one's spelling."""
+    spelling: dict[str, str] = {}
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        shown = spelling.setdefault(name.lower(), name)
+        joined[shown] = f"{joined[shown]}, {value}" if shown in joined else value
+    return joined
+
+
+def _time(moment: int | None) -> str | None:
+    return None if moment is None else iso_time(moment)
