@@ -1,0 +1,139 @@
+"""What `ringback check` looks at, one subject after the other, and what it finds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ringback.cli.database import opened
+from ringback.cli.options import settings_from
+from ringback.config import Settings
+from ringback.envelope import iso_time
+from ringback.errors import ConfigurationError, StoreError
+from ringback.keyring import KeyRing, load_or_create_key_file, parse_master_keys
+from ringback.match import EMPTY, Snapshot
+from ringback.store.port import EventFilter, Store
+
+# A database written by another machine may be ahead by as much as clocks that are kept in step differ.
+TOLERATED_MS = 5_000
+
+
+class Finding(NamedTuple):
+    subject: str
+    passed: bool
+    detail: str
+
+
+async def examine(config_file: Path | None, **flags: object) -> list[Finding]:
+    """Configuration, database, master key and clock."""
+    try:
+        settings = settings_from(config_file, **flags)
+    except ConfigurationError as error:
+        return [Finding("configuration", False, str(error))]
+    first = Finding("configuration", True, f"serves {settings.host}:{settings.port}, data in {settings.data}")
+    if not settings.database_path.exists():
+        return [first, _place_for_database(settings.database_path), _key_without_database(settings)]
+    return [first, *await _with_database(settings)]
+
+
+async def _with_database(settings: Settings) -> list[Finding]:
+    try:
+        async with opened(settings) as store:
+            database = await _commit(store, settings.database_path)
+            snapshot = await store.snapshot(EMPTY)
+            return [database, _master_key(settings, snapshot), await _clock(store, snapshot)]
+    except (ConfigurationError, StoreError) as error:
+        return [Finding("database", False, str(error))]
+
+
+async def _commit(store: Store, path: Path) -> Finding:
+    node = await store.join(store.now())
+    try:
+        await store.heartbeat(node, store.now())
+    finally:
+        await store.leave(node)
+    return Finding("database", True, f"{path} opens and commits")
+
+
+def _place_for_database(path: Path) -> Finding:
+    """Nothing there yet: can the first start make it?"""
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return Finding("database", True, f"none yet; the first start makes {path}")
+    return Finding("database", False, f"{path} cannot be made: {there} is not a directory one may write to")
+
+
+def _key_without_database(settings: Settings) -> Finding:
+    try:
+        keyring = _keyring(settings)
+    except ConfigurationError as error:
+        return Finding("master key", False, str(error))
+    detail = (
+        f"key {keyring.fingerprint}" if keyring else f"none yet; the first start makes {settings.key_file}"
+    )
+    return Finding("master key", True, detail)
+
+
+def _master_key(settings: Settings, snapshot: Snapshot) -> Finding:
+    sealed = next(_sealed_values(snapshot), None)
+    try:
+        keyring = _keyring(settings)
+        if keyring is None:
+            return _no_key(settings, needed=sealed is not None)
+        if sealed is None:
+            return Finding("master key", True, f"key {keyring.fingerprint}; nothing is sealed yet")
+        keyring.open(*sealed)
+    except ConfigurationError as error:
+        return Finding("master key", False, str(error))
+    return Finding("master key", True, f"key {keyring.fingerprint} opens what is sealed")
+
+
+def _no_key(settings: Settings, *, needed: bool) -> Finding:
+    if needed:
+        return Finding(
+            "master key",
+            False,
+            f"secrets are sealed, but neither RINGBACK_MASTER_KEY nor {settings.key_file} is there; "
+            "bring back the key this database was made with",
+        )
+    return Finding("master key", True, f"none yet; the next start makes {settings.key_file}")
+
+
+def _keyring(settings: Settings) -> KeyRing | None:
+    """The ring of keys that a start would use; None where it would make a new one."""
+    if settings.master_key is not None:
+        return KeyRing(parse_master_keys(settings.master_key.get_secret_value()))
+    if settings.key_file.exists():
+        return KeyRing(load_or_create_key_file(settings.key_file))
+    return None
+
+
+def _sealed_values(snapshot: Snapshot) -> Iterator[tuple[bytes, str]]:
+    for integration in snapshot.integrations.values():
+        for secret in integration.secrets:
+            yield secret.sealed, f"secret:{secret.secret_id}"
+        if integration.sealed_headers is not None:
+            yield integration.sealed_headers, f"headers:{integration.integration_id}"
+
+
+async def _clock(store: Store, snapshot: Snapshot) -> Finding:
+    newest, now = await _newest(store, snapshot), store.now()
+    if now + TOLERATED_MS < newest:
+        behind = (newest - now) // 1000
+        return Finding(
+            "clock",
+            False,
+            f"{iso_time(now)} is {behind} s behind the newest row; set the clock (NTP) before starting",
+        )
+    return Finding("clock", True, iso_time(now))
+
+
+async def _newest(store: Store, snapshot: Snapshot) -> int:
+    """When the newest event was accepted or the newest setting changed; 0 in an empty database."""
+    newest = max((one.updated_at for one in snapshot.integrations.values()), default=0)
+    for business_id, view in snapshot.businesses.items():
+        page = await store.list_events(business_id, EventFilter(), 1, None)
+        newest = max(newest, view.business.created_at, *(event.accepted_at for event in page.items))
+    return newest

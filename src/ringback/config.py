@@ -1,0 +1,271 @@
+"""Settings: defaults < `ringback.toml` < environment < flags.
+
+Where a value is wrong the error says which, where it was written and why, and never repeats it: it
+may be a secret. Names that are not settings are refused, whoever wrote them.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, NamedTuple, NoReturn
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from ringback.errors import ConfigurationError
+
+PREFIX = "RINGBACK_"
+DEFAULT_FILE = Path("ringback.toml")
+MIN_API_KEY_CHARACTERS = 32
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+
+# Variables of the same prefix that are no settings of the server: who calls it, and fault runs.
+OTHER_VARIABLES = frozenset({"RINGBACK_CONFIG", "RINGBACK_URL", "RINGBACK_FAILPOINT"})
+
+_SQLITE = "sqlite:///"
+_POSTGRESQL = ("postgresql://", "postgres://", "postgresql+")
+
+
+class Settings(BaseModel):
+    """One server's settings. Paths are relative to the working directory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.", min_length=1)
+    port: int = Field(default=8400, description="TCP port to listen on; 0 takes a free one.", ge=0, le=65_535)
+    data: Path = Field(
+        default=Path("ringback-data"),
+        description="Directory for the database and the key file; made when missing.",
+    )
+    database: str | None = Field(
+        default=None, description="`sqlite:///path`; without it, `ringback.db` in the data directory."
+    )
+    processes: int | None = Field(
+        default=None, description="Operating system processes; only 1 works so far."
+    )
+    role: str = Field(default="all", description="What this process does; only `all` works so far.")
+    dev: bool = Field(
+        default=False,
+        description="Development: plain http and loopback receivers are allowed, only loopback is served.",
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="The operator's key on a first start, 32 characters or more. "
+        "Without it, one is made and printed once.",
+    )
+    master_key: SecretStr | None = Field(
+        default=None,
+        description="Encrypts secrets at rest: base64 of 32 bytes; further ones after commas only open. "
+        "Without it, a key file is made in the data directory.",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities to trust when sending, in place of the built-in ones.",
+    )
+    max_event_bytes: int = Field(
+        default=262_144, description="Largest event accepted, in bytes.", ge=1_024, le=MAX_EVENT_BYTES
+    )
+    window: int = Field(default=1_000, description="Attempts in flight at once.", ge=1, le=100_000)
+    ingest_queue: int = Field(
+        default=20_000,
+        description="Events that may wait to be committed; beyond it publishes are answered 503.",
+        ge=1_000,
+        le=1_000_000,
+    )
+    drain_seconds: int = Field(
+        default=25,
+        description="How long a stopping server waits for attempts in flight, in seconds.",
+        ge=0,
+        le=300,
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`json`, `console`, or `auto`: console on a terminal, JSON elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe lines that are written."
+    )
+
+    @property
+    def database_path(self) -> Path:
+        if self.database is None:
+            return self.data / "ringback.db"
+        return Path(self.database.removeprefix(_SQLITE))
+
+    @property
+    def key_file(self) -> Path:
+        """Where the master key is kept when `master_key` is not set."""
+        return self.data / "master.key"
+
+    @field_validator("database")
+    @classmethod
+    def _only_sqlite(cls, database: str | None) -> str | None:
+        if database is not None:
+            _check_database(database)
+        return database
+
+    @field_validator("processes")
+    @classmethod
+    def _one_process(cls, processes: int | None) -> int | None:
+        if processes not in (None, 1):
+            raise ValueError("more than one process is not available yet; leave it out")
+        return processes
+
+    @field_validator("role")
+    @classmethod
+    def _all_roles(cls, role: str) -> str:
+        if role in ("api", "engine"):
+            raise ValueError(f"the role {role} is not available yet; the only one is all")
+        if role != "all":
+            raise ValueError("no such role; the only one is all")
+        return role
+
+    @field_validator("api_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not _is_header_value(key.get_secret_value()):
+            raise ValueError("must have visible ASCII characters only")
+        if key is not None and len(key) < MIN_API_KEY_CHARACTERS:
+            raise ValueError(f"must have {MIN_API_KEY_CHARACTERS} characters or more, has {len(key)}")
+        return key
+
+    @field_validator("ca_file")
+    @classmethod
+    def _there(cls, ca_file: Path | None) -> Path | None:
+        if ca_file is not None and not ca_file.is_file():
+            raise ValueError("there is no such file")
+        return ca_file
+
+    @model_validator(mode="after")
+    def _dev_stays_at_home(self) -> Settings:
+        if self.dev and not _is_loopback(self.host):
+            raise ValueError(
+                "dev allows receivers on private addresses and listens on loopback only; "
+                "leave dev out, or set host to 127.0.0.1"
+            )
+        return self
+
+
+def load(
+    flags: Mapping[str, object], environ: Mapping[str, str], config_file: Path | None = None
+) -> Settings:
+    """The settings as given. `flags` that are None were not given. Raises ConfigurationError."""
+    _refuse_unknown_variables(environ)
+    given = {
+        **_from_file(_file_to_read(environ, config_file)),
+        **_from_environment(environ),
+        **_from_flags(flags),
+    }
+    try:
+        return Settings.model_validate({name: one.value for name, one in given.items()})
+    except ValidationError as error:
+        _raise_named(error, given)
+
+
+class _Given(NamedTuple):
+    """A value and how it was written: `RINGBACK_PORT`, `--port`, `port in ringback.toml`."""
+
+    value: object
+    written: str
+
+
+def _file_to_read(environ: Mapping[str, str], config_file: Path | None) -> Path | None:
+    named = config_file or environ.get(f"{PREFIX}CONFIG") or None
+    if named is not None:
+        return Path(named)
+    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+
+
+def _from_file(path: Path | None) -> dict[str, _Given]:
+    if path is None:
+        return {}
+    table = _read_toml(path)
+    for name in table:
+        if name not in Settings.model_fields:
+            raise ConfigurationError(_unknown(f"{name} in {path}", name, Settings.model_fields))
+    return {name: _Given(value, f"{name} in {path}") for name, value in table.items()}
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"the configuration file {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the configuration file {path} is not TOML: {error}") from error
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+    """An empty variable counts as unset, as deployment templates leave them."""
+    variables = {name: variable_of(name) for name in Settings.model_fields}
+    return {
+        name: _Given(environ[variable], variable)
+        for name, variable in variables.items()
+        if environ.get(variable)
+    }
+
+
+def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
+    return {
+        name: _Given(value, "--" + name.replace("_", "-"))
+        for name, value in flags.items()
+        if value is not None
+    }
+
+
+def variable_of(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    known = {variable_of(name) for name in Settings.model_fields} | OTHER_VARIABLES
+    for variable in environ:
+        if variable.startswith(PREFIX) and variable not in known:
+            raise ConfigurationError(_unknown(f"the variable {variable}", variable, known))
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.4)
+    return f"{what} is no setting" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _raise_named(error: ValidationError, given: Mapping[str, _Given]) -> NoReturn:
+    lines = []
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        name = str(one["loc"][0]) if one["loc"] else "dev"
+        written = given[name].written if name in given else name
+        lines.append(f"{written}: {one['msg'].removeprefix('Value error, ')}")
+    raise ConfigurationError("; ".join(lines)) from None
+
+
+def _check_database(database: str) -> None:
+    if database.startswith(_POSTGRESQL):
+        raise ValueError("PostgreSQL is not available yet; use sqlite:///path")
+    path = database.removeprefix(_SQLITE)
+    if path == database or not path:
+        raise ValueError("must be sqlite:///path")
+    if path == ":memory:" or "?" in path:
+        raise ValueError("must name a file after sqlite:///, without options")
+
+
+def _is_header_value(text: str) -> bool:
+    return all("!" <= character <= "~" for character in text)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
