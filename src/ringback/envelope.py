@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from ringback.model import Message
-from ringback.signing import SigningKey, iqra_signature, standard_signature
+from ringback.signing import SigningKey, standard_signature
 
 CONTENT_TYPE = "application/json"
 MASK = "***"
+_EPOCH = datetime(1970, 1, 1)
 RESERVED_HEADERS = frozenset(
     {
         "content-type",
@@ -68,7 +69,7 @@ def headers_of(
     headers = _facts(message.event_id, timestamp, attempt, user_agent, test=test, replay=replay)
     if keys:
         headers.append(("webhook-signature", standard_signature(keys, message.event_id, timestamp, body)))
-        headers.append(("X-Iqra-Signature", iqra_signature(keys[-1], body)))
+        headers.append(("X-Iqra-Signature", keys[-1].iqra_hex(body)))
     headers.extend(custom)
     return headers
 
@@ -118,4 +119,5 @@ def iso_time(ms: int) -> str:
 
 @lru_cache(maxsize=1024)
 def _iso_second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    # Not fromtimestamp, which some platforms refuse for early years; isoformat writes four digits.
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat(timespec="seconds")

@@ -104,22 +104,22 @@ class Ingest:
 
     # -- for the publish route
 
-    async def publish(self, business_id: int, drafts: Sequence[Draft]) -> list[Accepted]:
-        """Commit one request's events, all or none; returns when they are on disk.
+    def publish(self, business_id: int, drafts: Sequence[Draft]) -> asyncio.Future[list[Accepted]]:
+        """Put one request's events, all or none, into the open batch; done when they are on disk.
 
-        Raises Unavailable (queue full, draining, database away), NotFound, BusinessDisabled, Poisoned.
+        Raises Unavailable (queue full, draining). The future may end in Unavailable (the database is
+        away), NotFound, BusinessDisabled, Poisoned; who no longer waits for it changes nothing.
         """
         if self._refusing is not None:
             raise Unavailable(self._refusing)
         if self._queued_events + len(drafts) > self._max_queued_events and self._queued_events:
             raise Unavailable("too many events are waiting to be committed")
-        future: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
-        entry = _Entry(business_id, drafts, future, perf_counter())
-        self._waiting.append(entry)
+        answer: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Entry(business_id, drafts, answer, perf_counter()))
         self._queued_events += len(drafts)
         self._idle.clear()
         self._some.set()
-        return await entry.answer
+        return answer
 
     @property
     def queued_events(self) -> int:

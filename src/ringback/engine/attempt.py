@@ -29,7 +29,7 @@ from ringback.model import (
 )
 from ringback.retry import Policy, decide, policy_of
 from ringback.send import Request
-from ringback.signing import SigningKey, signing_key
+from ringback.signing import SigningKey
 
 
 class Endpoint(Value, frozen=True, kw_only=True):
@@ -142,7 +142,7 @@ def open_endpoint(integration: Integration, keyring: KeyRing) -> Endpoint:
     """Raises ConfigurationError where a sealed value can't be opened."""
     newest_first = sorted(integration.secrets, key=lambda secret: secret.state is not SecretState.CURRENT)
     opened_secrets = (keyring.open(secret.sealed, f"secret:{secret.secret_id}") for secret in newest_first)
-    keys = tuple(signing_key(secret.decode()) for secret in opened_secrets)
+    keys = tuple(SigningKey(secret.decode()) for secret in opened_secrets)
     custom: tuple[Header, ...] = ()
     if integration.sealed_headers is not None:
         opened = keyring.open(integration.sealed_headers, f"headers:{integration.integration_id}")

@@ -94,7 +94,10 @@ class Engine:
             self._tasks.append(task)
 
     async def drain(self, seconds: float) -> None:
-        """Stop claiming, finish what is under way for at most `seconds`, record, give back the rest."""
+        """Stop claiming, finish what is under way for at most `seconds`, record, give back the rest.
+
+        What a database that is away does not take back is rescued by the next start.
+        """
         await self._stop("claims", "upkeep")
         try:
             async with asyncio.timeout(seconds):
@@ -102,7 +105,7 @@ class Engine:
                     await self._recorder.flushed()
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            await self._release(sorted(self._known))
+            await self._released(sorted(self._known))
         await self._stop("recorder")
 
     async def stop(self) -> None:
@@ -244,15 +247,19 @@ class Engine:
         await self._release(gathered)
 
     async def _release(self, delivery_ids: Sequence[int]) -> None:
-        failpoint.reach("before_release")
-        while delivery_ids:
-            try:
-                self._observer.released(await self._store.release(delivery_ids, self._node))
-                break
-            except StoreUnavailable as error:
-                self._store_unavailable(error)
-                await asyncio.sleep(RELEASE_RETRY_SECONDS)
+        while not await self._released(delivery_ids):
+            await asyncio.sleep(RELEASE_RETRY_SECONDS)
+
+    async def _released(self, delivery_ids: Sequence[int]) -> bool:
+        """Whether the database took them back."""
+        try:
+            failpoint.reach("before_release")
+            self._observer.released(await self._store.release(delivery_ids, self._node))
+        except StoreUnavailable as error:
+            self._store_unavailable(error)
+            return False
         self._known.difference_update(delivery_ids)
+        return True
 
     async def _disable(self, integration_id: int) -> None:
         """A 410 ends an integration whose profile says so; what waits is held."""
