@@ -1,0 +1,1 @@
+"""Measures ringback against the floor: `python -m tests.bench`."""
