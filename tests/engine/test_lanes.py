@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,10 @@ def fresh(window: int = 100) -> Lanes:
 
 def cap_10(_: int) -> int:
     return 10
+
+
+def _constant(cap: int, _: int) -> int:
+    return cap
 
 
 def test_a_direct_slot_is_given_up_to_the_lanes_cap() -> None:
@@ -157,7 +162,7 @@ def test_slots_are_never_over_given_and_all_come_back(
     for lane_id, cap, direct in moves:
         if direct:
             held[lane_id] += lanes.take(lane_id, cap, NOW)
-        elif (grant := lanes.grant(lambda _, cap=cap: cap, NOW)) is not None:
+        elif (grant := lanes.grant(partial(_constant, cap), NOW)) is not None:
             assert max(grant.quotas.values()) <= CLAIM_CHUNK
             used = {lane: count // 2 for lane, count in grant.quotas.items()}
             lanes.settle(grant, used, dict.fromkeys(grant.quotas, NOW), NOW)

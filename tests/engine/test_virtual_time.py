@@ -117,8 +117,8 @@ def test_no_attempt_is_ever_early_and_none_much_later_than_its_jitter(tmp_path: 
     random = Random(seed)
 
     def flaky(_: str) -> tuple[float, int | FailureClass]:
-        answer = random.choice([200, 200, 500, 429, 503, FailureClass.CONNECTION_RESET])
-        return random.uniform(0.001, 4.9), answer
+        answers: list[int | FailureClass] = [200, 200, 500, 429, 503, FailureClass.CONNECTION_RESET]
+        return random.uniform(0.001, 4.9), random.choice(answers)
 
     async def main(loop: VirtualLoop) -> None:
         rig = await Rig.open(tmp_path / "db", loop, flaky, jitter=random.random)

@@ -33,7 +33,7 @@ START_MS = 1_790_000_000_000
 T = TypeVar("T")
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # the platform's class
+class _JumpingSelector(selectors.DefaultSelector):
     """Never sleeps: waiting for a timer moves the loop's clock to it."""
 
     loop: VirtualLoop

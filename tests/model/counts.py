@@ -1,0 +1,67 @@
+"""What the rollups must say, counted again from the events, deliveries and attempts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ringback.model import FINISHED, DeliveryState
+from ringback.store.sqlite.rollups import GRAINS_MS, HISTOGRAM, LAST_NUMBER, bucket_of
+from tests.model.reference import Attempt, Delivery, Reference
+
+# Table, then its key without the bucket, then the column.
+Cell = tuple[str, tuple[int | str, ...], str]
+# Grain and start of the bucket, and what is counted there. Zeros are left out.
+Counts = Counter[tuple[int, int, Cell]]
+
+KEYS = {
+    "intake_stats": ("business_id", "event_type"),
+    "delivery_stats": ("business_id", "integration_id", "event_type"),
+    "attempt_stats": ("business_id", "integration_id", "event_type"),
+    "attempt_detail": ("business_id", "integration_id", "event_type", "number", "status", "failure"),
+}
+
+
+def counts_of(reference: Reference) -> Counts:
+    return Counter(
+        (grain, at - at % grain, cell) for at, cell in _everything(reference) for grain in GRAINS_MS
+    )
+
+
+def _everything(reference: Reference) -> Iterator[tuple[int, Cell]]:
+    """When, and what counts one. Tests and attempts by hand do not."""
+    for event in reference.events.values():
+        if not event.test:
+            message = event.message
+            yield event.accepted_at, ("intake_stats", (message.business_id, message.event_type), "events")
+    for delivery in reference.deliveries.values():
+        if not delivery.test:
+            for column in _columns_of_delivery(delivery):
+                yield delivery.created_at, ("delivery_stats", _lane_of(delivery), column)
+    for (row, number), attempt in reference.attempts.items():
+        delivery = reference.deliveries[row]
+        if not delivery.test and not attempt.replay:
+            for cell in _cells_of_attempt(_lane_of(delivery), number, attempt):
+                yield attempt.ended_at, cell
+
+
+def _columns_of_delivery(delivery: Delivery) -> Iterator[str]:
+    yield "created"
+    if delivery.state in FINISHED:
+        yield delivery.state
+    if delivery.state is DeliveryState.DELIVERED:
+        yield HISTOGRAM[bucket_of((delivery.finished_at or 0) - delivery.created_at)]
+        if delivery.attempts == 1 and not delivery.replayed:
+            yield "first_try"
+
+
+def _cells_of_attempt(lane: tuple[int | str, ...], number: int, attempt: Attempt) -> Iterator[Cell]:
+    yield "attempt_stats", lane, "failed" if attempt.failure else "succeeded"
+    yield "attempt_stats", lane, f"answers_{attempt.status // 100}xx" if attempt.status else "answers_none"
+    yield "attempt_stats", lane, HISTOGRAM[bucket_of(attempt.total_ms)]
+    detail = (*lane, min(number, LAST_NUMBER), attempt.status or 0, attempt.failure or "")
+    yield "attempt_detail", detail, "attempts"
+
+
+def _lane_of(delivery: Delivery) -> tuple[int | str, ...]:
+    return delivery.business_id, delivery.integration_id, delivery.event_type
