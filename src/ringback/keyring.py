@@ -56,7 +56,7 @@ class KeyRing:
         nonce = sealed[_HEADER_BYTES : _HEADER_BYTES + _NONCE_BYTES]
         try:
             return cipher.decrypt(nonce, sealed[_HEADER_BYTES + _NONCE_BYTES :], owner.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise ConfigurationError(f"{owner} cannot be opened: the stored value was changed") from None
 
 
@@ -74,7 +74,7 @@ def load_or_create_key_file(path: Path) -> list[bytes]:
         _create_key_file(path)
     if path.stat().st_mode & 0o077:
         raise ConfigurationError(f"{path} can be read by others; run: chmod 600 {path}")
-    return parse_master_keys(path.read_text().strip())
+    return parse_master_keys(path.read_text("ascii", errors="replace").strip())
 
 
 def _create_key_file(path: Path) -> None:

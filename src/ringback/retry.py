@@ -30,6 +30,7 @@ class Policy(Value, frozen=True, kw_only=True):
     timeout_ms: int
     delays: tuple[int, ...]
     gone_disables: bool
+    circuit_breaker: bool
 
     @property
     def max_attempts(self) -> int:
@@ -43,12 +44,14 @@ PROFILES: dict[Profile, Policy] = {
         timeout_ms=5_000,
         delays=(_MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 6 * _HOUR),
         gone_disables=False,
+        circuit_breaker=False,
     ),
     Profile.STANDARD: Policy(
         success_codes=frozenset(range(200, 300)),
         timeout_ms=15_000,
         delays=(5, 5 * _MINUTE, 30 * _MINUTE, *(hours * _HOUR for hours in (2, 5, 10, 14, 20, 24))),
         gone_disables=True,
+        circuit_breaker=True,
     ),
 }
 
@@ -65,6 +68,7 @@ def policy_of(settings: IntegrationSettings) -> Policy:
         else settings.timeout_seconds * 1000,
         delays=profile.delays if settings.retry_schedule is None else settings.retry_schedule,
         gone_disables=profile.gone_disables,
+        circuit_breaker=profile.circuit_breaker,
     )
 
 

@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
 API_KEY = "operator-key-for-tests-0123456789abcdef"
 SECRET = "a-secret-for-tests"
 START_SECONDS = 20.0
@@ -113,11 +115,19 @@ class Server:
         assert self.process is not None
         return stop(self.process)
 
+    def is_stopped(self) -> bool:
+        """By SIGSTOP: alive, and getting no time."""
+        return self.process is not None and psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
+
+    def go_on(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     @property
     def ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None, seconds: float = 20) -> Any:
         """`Data` of the answer; an error status raises with the answer's text."""
         request = urllib.request.Request(
             f"{self.url}{path}",
@@ -126,7 +136,7 @@ class Server:
             headers={"Authorization": f"Token {API_KEY}", "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=seconds) as answer:
                 return json.load(answer)["Data"]
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error

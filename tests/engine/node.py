@@ -6,7 +6,7 @@ Nothing sleeps: what a test waits for is told by the observer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -37,23 +37,17 @@ from ringback.snapshot import LiveSnapshot
 from ringback.store.port import (
     Accepted,
     AttemptRow,
-    Claimed,
     DeliveryFilter,
     DeliveryRow,
     NewBusiness,
-    Publish,
 )
-from ringback.store.sqlite import SqliteStore
-from ringback.store.sqlite.transaction import Transaction
 from tests import builders
 from tests.builders import change
+from tests.engine.staged import PATIENCE, StagedStore
 from tests.zoo import Zoo
 
-PATIENCE = 20.0
 SHORT = Pace(look=0.05, heartbeat=0.05, rescue=0.05, orphans=0.05, cancellations=0.05, depth=0.05)
 USER_AGENT = "ringback/test"
-
-Step = Callable[[], Awaitable[None]]
 
 
 class Watch(Observer):
@@ -97,51 +91,6 @@ class Watch(Observer):
 
     async def trouble_with(self, what: str, times: int = 1) -> None:
         await self.until(lambda: self.metrics.trouble[what] >= times)
-
-
-class StagedStore(SqliteStore):
-    """The real store; a test can have something happen just before or after a verb's transaction, once."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.before: dict[str, Step] = {}
-        self.after: dict[str, Step] = {}
-        self.batch_sizes: list[int] = []
-
-    async def accept(
-        self, publishes: Sequence[Publish], snapshot_version: int, node: Node, now: int
-    ) -> list[Any]:
-        await _take(self.before, "accept")
-        answers = await super().accept(publishes, snapshot_version, node, now)
-        self.batch_sizes.append(len(publishes))
-        await _take(self.after, "accept")
-        return answers
-
-    async def claim(self, quotas: Mapping[int, int], node: Node, now: int) -> Claimed:
-        await _take(self.before, "claim")
-        claimed = await super().claim(quotas, node, now)
-        if claimed.leased:
-            await _take(self.after, "claim")
-        return claimed
-
-    async def fill_up(self) -> None:
-        """From now on the database may not grow by a single page."""
-        await self._limit(0)
-
-    async def make_room(self) -> None:
-        await self._limit(100_000)
-
-    async def _limit(self, spare_pages: int) -> None:
-        def limit(tx: Transaction) -> None:
-            tx.db.pragma("max_page_count", tx.db.pragma("page_count") + spare_pages)
-
-        await self._db.write(limit)
-
-
-async def _take(steps: dict[str, Step], verb: str) -> None:
-    step = steps.pop(verb, None)
-    if step is not None:
-        await step()
 
 
 class Logged(NamedTuple):
@@ -313,16 +262,3 @@ async def requests(zoo: Zoo, count: int, path: str) -> list[str]:
     """The EventIds of the first requests at that path."""
     came = await asyncio.to_thread(zoo.wait_for, count, path)
     return [request.headers["webhook-id"] for request in came]
-
-
-class Gate:
-    """Where a verb stops until it is let through."""
-
-    def __init__(self) -> None:
-        self.reached = asyncio.Event()
-        self.open = asyncio.Event()
-
-    async def __call__(self) -> None:
-        self.reached.set()
-        async with asyncio.timeout(PATIENCE):
-            await self.open.wait()

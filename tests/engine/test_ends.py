@@ -10,7 +10,8 @@ import pytest
 
 from ringback.errors import Unavailable
 from ringback.model import DeliveryState, IntegrationState
-from tests.engine.node import PATIENCE, Gate, WholeNode, a_node, requests, until_at_rest
+from tests.engine.node import WholeNode, a_node, requests, until_at_rest
+from tests.engine.staged import PATIENCE, Gate
 from tests.zoo import Zoo
 
 DELIVERED = DeliveryState.DELIVERED

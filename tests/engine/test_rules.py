@@ -15,7 +15,8 @@ from ringback.model import DeliveryState, Integration, IntegrationState, Outcome
 from ringback.send import Request, Sender
 from ringback.store.port import Accepted, EventFilter
 from tests.builders import change
-from tests.engine.node import Gate, WholeNode, a_node, requests, until_at_rest
+from tests.engine.node import WholeNode, a_node, requests, until_at_rest
+from tests.engine.staged import Gate
 from tests.store.test_faults import FailingDisk
 from tests.zoo import Zoo
 

@@ -47,9 +47,11 @@ class Claims:
     def wake(self) -> None:
         self._wake.set()
 
-    def expect(self, due_at: int) -> None:
-        """A lane falls due then: sleep no longer than that."""
-        if self._expected is None or due_at < self._expected:
+    def look_again(self) -> None:
+        """Wake where that could matter: lanes are due, or one falls due before the sleep would end."""
+        timer = self._lanes.next_timer()
+        sooner = timer is not None and (self._expected is None or timer < self._expected)
+        if sooner or self._lanes.has_due:
             self._wake.set()
 
     async def run(self) -> None:

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from ringback.engine import breaker
+from ringback.engine.breaker import CLOSED, Breaker
+
 # A lane may hold at most this share of the window, whatever its own cap is.
 LANE_SHARE = 2
 # A claim takes at most this many of one lane, so that every due lane gets its turn soon.
@@ -28,6 +31,7 @@ class Lane:
 
     lane_id: int
     backlog: bool
+    breaker: Breaker = CLOSED
     in_use: int = 0
     overflows: int = 0
     next_due: int | None = None
@@ -61,7 +65,7 @@ class Lanes:
             not lane.backlog
             and (lane.next_due is None or lane.next_due > now)
             and self.window_in_use < self.window
-            and lane.in_use < self._limit(cap)
+            and lane.in_use < self._limit(lane, cap, now)
         ):
             lane.in_use += 1
             self.window_in_use += 1
@@ -82,7 +86,7 @@ class Lanes:
         """
         self._ring_timers(now)
         free = self.window - self.window_in_use
-        chosen = list(islice(self._with_room(cap_of), max(free, 0)))
+        chosen = list(islice(self._with_room(cap_of, now), max(free, 0)))
         if not chosen:
             return None
         share = min(CLAIM_CHUNK, -(-free // len(chosen)))
@@ -121,6 +125,19 @@ class Lanes:
 
     def answered(self, lane_id: int) -> None:
         self._lanes[lane_id].in_use -= 1
+
+    def succeeded(self, lane_id: int) -> None:
+        """For lanes with a circuit breaker: its endpoint answered well."""
+        lane = self._lanes[lane_id]
+        if lane.breaker is not CLOSED:
+            lane.breaker = breaker.after_success(lane.breaker)
+
+    def failed(self, lane_id: int, now: int) -> None:
+        """As above: its endpoint failed. A lane that opens is looked at when its pause is over."""
+        lane = self._lanes[lane_id]
+        before, lane.breaker = lane.breaker, breaker.after_failure(lane.breaker, now)
+        if lane.breaker.open_until is not None and lane.breaker is not before:
+            heapq.heappush(self._timers, (lane.breaker.open_until, lane_id))
 
     def recorded(self, count: int) -> None:
         self.window_in_use -= count
@@ -168,17 +185,18 @@ class Lanes:
                 self._turns[lane_id] = None
         return lane
 
-    def _limit(self, cap: int) -> int:
-        return min(cap, max(self.window // LANE_SHARE, 1))
+    def _limit(self, lane: Lane, cap: int, now: int) -> int:
+        most = min(cap, max(self.window // LANE_SHARE, 1))
+        return most if lane.breaker is CLOSED else breaker.limit(lane.breaker, most, now)
 
-    def _with_room(self, cap_of: Callable[[int], int]) -> Iterator[tuple[Lane, int]]:
+    def _with_room(self, cap_of: Callable[[int], int], now: int) -> Iterator[tuple[Lane, int]]:
         """Due lanes that may send, in the order of their turns, and how many more each may send."""
         for lane_id in list(self._turns):
             lane, cap = self._lanes[lane_id], cap_of(lane_id)
             if not cap:
                 # Held: no turns until it is let go, but new work keeps queueing behind the old.
                 del self._turns[lane_id]
-            elif (room := self._limit(cap) - lane.in_use) > 0:
+            elif (room := self._limit(lane, cap, now) - lane.in_use) > 0:
                 yield lane, room
 
     def _occupy(self, lane: Lane, count: int) -> int:

@@ -24,8 +24,10 @@ from ringback.engine.pace import Pace
 from ringback.engine.recorder import Recorder
 from ringback.engine.upkeep import Upkeep
 from ringback.errors import Conflict, NotFound, RingbackError, StoreUnavailable
+from ringback.failures import FAILURES
 from ringback.match import Snapshot
 from ringback.model import AttemptResult, Integration, IntegrationState, Leased, Message, Node
+from ringback.retry import PROFILES
 from ringback.snapshot import LiveSnapshot
 from ringback.store.port import Change, QueueDepth, Store
 
@@ -139,8 +141,7 @@ class Engine:
         """There is work due: in this lane, or in those that ingest found full."""
         if integration_id is not None:
             self.lanes.queue_behind(integration_id)
-        if self.lanes.has_due:
-            self._claims.wake()
+        self._claims.look_again()
 
     def start(self, leased: Leased) -> None:
         """Send a leased delivery whose slots are taken; give it back where its lane is held or gone."""
@@ -187,9 +188,19 @@ class Engine:
             self._on_broken(error)
             return
         self.lanes.answered(result.leased.integration_id)
-        if self.lanes.has_due:
-            self._claims.wake()
+        self._tell_breaker(result)
+        self._claims.look_again()
         self._recorder.add(result)
+
+    def _tell_breaker(self, result: AttemptResult) -> None:
+        lane_id = result.leased.integration_id
+        integration = self._live.current.integrations.get(lane_id)
+        if integration is None or not PROFILES[integration.settings.profile].circuit_breaker:
+            return
+        if result.failure is None:
+            self.lanes.succeeded(lane_id)
+        elif FAILURES[result.failure].counts_against_health:
+            self.lanes.failed(lane_id, self._store.now())
 
     def _recorded(self, results: Sequence[AttemptResult], written: frozenset[int]) -> None:
         self.lanes.recorded(len(results))
@@ -201,11 +212,9 @@ class Engine:
             self._observer.attempt(result, recorded)
             if decision.due_at is not None:
                 self.lanes.waits(leased.integration_id, decision.due_at)
-                self._claims.expect(decision.due_at)
             if decision.disable_integration and recorded:
                 self._spawn(self._disable(leased.integration_id))
-        if self.lanes.has_due:
-            self._claims.wake()
+        self._claims.look_again()
 
     def _configured(self, snapshot: Snapshot) -> None:
         """Lanes that were let go have old work due, which new work must not overtake."""
