@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 FOLLOW_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 75
+LAST_ANSWERS_SECONDS = 3
 BACKLOG = 2_048
 GC_THRESHOLDS = (50_000, 20, 50)
 VERSION = version("ringback")
@@ -79,7 +80,9 @@ async def serve(settings: Settings, listener: socket.socket, wide: WideLog | Non
         broken = await ended.wait()
         if broken is None:
             await service.drain()
-        server.should_exit = server.force_exit = True
+        server.should_exit = True
+        # Broken, no open request can be answered truly; drained, the last ones get a moment.
+        server.force_exit = broken is not None
         await serving
     if broken is not None:
         log.critical("stopped", reason=str(broken))
@@ -262,6 +265,7 @@ def _http_server(service: Service) -> uvicorn.Server:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
             backlog=BACKLOG,
         )
     )
