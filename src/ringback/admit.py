@@ -32,7 +32,8 @@ def admit(
     *,
     batch: bool,
 ) -> list[Draft]:
-    """Drafts in request order. Raises InvalidRequest with every field at fault, InvalidJson, BodyTooLarge.
+    """Drafts in request order. Raises InvalidRequest with the first fault of each event, InvalidJson,
+    BodyTooLarge.
 
     Fields are named `EventType` in a single publish, `[3].EventType` in a batch.
     """

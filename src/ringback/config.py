@@ -103,6 +103,10 @@ class Settings(BaseModel):
         return Path(self.database.removeprefix(_SQLITE))
 
     @property
+    def master_key_text(self) -> str | None:
+        return None if self.master_key is None else self.master_key.get_secret_value()
+
+    @property
     def key_file(self) -> Path:
         """Where the master key is kept when `master_key` is not set."""
         return self.data / "master.key"

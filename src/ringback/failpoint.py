@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 from ringback.errors import ConfigurationError, RingbackError, StoreUnavailable
 
@@ -64,6 +65,7 @@ def _count_down(armed: _Armed) -> None:
     armed.countdown -= 1
     if armed.countdown != 0:
         return
+    print(f"failpoint {armed.place}: {armed.action}", file=sys.stderr, flush=True)
     if armed.action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if armed.action == "stop":

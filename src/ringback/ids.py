@@ -14,6 +14,9 @@ from functools import lru_cache
 COUNTER_BITS = 20
 EVENT_ID_RANDOM_BYTES = 16
 
+# What stands before `_` in the public ids of each kind of row.
+INTEGRATION, DELIVERY, SECRET, API_KEY = "intg", "dlv", "sec", "key"
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}

@@ -31,6 +31,7 @@ from ringback.snapshot import LiveSnapshot
 from ringback.store.port import Accepted, NewEvent, Publish, Store, Target
 
 MAX_BATCH_EVENTS = 2_000
+MAX_QUEUED_BYTES = 128 * 1024 * 1024
 
 
 class Outbound(Protocol):
@@ -65,6 +66,7 @@ class _Entry:
 
     business_id: int
     drafts: Sequence[Draft]
+    size: int
     answer: asyncio.Future[list[Accepted]]
     arrived: float
 
@@ -97,6 +99,7 @@ class Ingest:
         self._max_queued_events = max_queued_events
         self._waiting: list[_Entry] = []
         self._queued_events = 0
+        self._queued_bytes = 0
         self._some = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -112,14 +115,22 @@ class Ingest:
         """
         if self._refusing is not None:
             raise Unavailable(self._refusing)
-        if self._queued_events + len(drafts) > self._max_queued_events and self._queued_events:
+        size = sum([len(draft.message.data) for draft in drafts])
+        if self._queued_events and not self._has_room(len(drafts), size):
             raise Unavailable("too many events are waiting to be committed")
         answer: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Entry(business_id, drafts, answer, perf_counter()))
+        self._waiting.append(_Entry(business_id, drafts, size, answer, perf_counter()))
         self._queued_events += len(drafts)
+        self._queued_bytes += size
         self._idle.clear()
         self._some.set()
         return answer
+
+    def _has_room(self, events: int, size: int) -> bool:
+        return (
+            self._queued_events + events <= self._max_queued_events
+            and self._queued_bytes + size <= MAX_QUEUED_BYTES
+        )
 
     @property
     def queued_events(self) -> int:
@@ -134,13 +145,16 @@ class Ingest:
             try:
                 await self._commit(entries)
             except StoreBroken:
-                # Committed or not, nobody knows: no answer is the only true one. The process ends.
+                # Committed or not, nobody knows: no answer is the only true one. The process ends, and
+                # a drain under way has nothing to wait for.
+                self._idle.set()
                 raise
             except Exception as error:  # noqa: BLE001 - the top of the loop
                 self._observer.trouble("ingest", error)
                 _fail(entries, Unavailable("the event could not be committed; publish it again"))
             finally:
-                self._queued_events -= sum(len(entry.drafts) for entry in entries)
+                self._queued_events -= sum([len(entry.drafts) for entry in entries])
+                self._queued_bytes -= sum([entry.size for entry in entries])
             if not self._waiting:
                 self._some.clear()
                 self._idle.set()
@@ -258,17 +272,11 @@ class Ingest:
         try:
             failpoint.reach("after_commit")
             while pending:
-                self._start(pending.popleft())
+                self._outbound.start(pending.popleft())
             failpoint.reach("after_hand_over")
         finally:
             for leased in pending:
                 self._outbound.give_back(leased.integration_id)
-
-    def _start(self, leased: Leased) -> None:
-        try:
-            self._outbound.start(leased)
-        except Exception as error:  # noqa: BLE001 - one broken start must not orphan the rest
-            self._observer.trouble("hand over", error)
 
     def _give_back(self, publishes: Sequence[Publish]) -> None:
         for publish in publishes:

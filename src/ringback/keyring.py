@@ -22,6 +22,7 @@ KEY_BYTES = 32
 _URL_SAFE = str.maketrans("-_", "+/")
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12
+_NOT_A_KEY = "a master key (RINGBACK_MASTER_KEY, or the key file) must be 32 bytes, written as base64"
 _ID_BYTES = 4
 _HEADER_BYTES = 1 + _ID_BYTES
 
@@ -31,7 +32,7 @@ class KeyRing:
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys or any(len(key) != KEY_BYTES for key in keys):
-            raise ConfigurationError("a master key must be 32 bytes, written as base64")
+            raise ConfigurationError(_NOT_A_KEY)
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
         self._sealing = _key_id(keys[0])
 
@@ -41,7 +42,7 @@ class KeyRing:
         return self._sealing.hex()
 
     def seal(self, plain: bytes, owner: str) -> bytes:
-        """`owner` names the row: `secret:12`, `headers:7`."""
+        """`owner` names the row: `secret_owner`, `headers_owner`."""
         nonce = os.urandom(_NONCE_BYTES)
         cipher = self._ciphers[self._sealing]
         return _FORMAT + self._sealing + nonce + cipher.encrypt(nonce, plain, owner.encode())
@@ -60,30 +61,47 @@ class KeyRing:
             raise ConfigurationError(f"{owner} cannot be opened: the stored value was changed") from None
 
 
+def secret_owner(secret_id: int) -> str:
+    return f"secret:{secret_id}"
+
+
+def headers_owner(integration_id: int) -> str:
+    return f"headers:{integration_id}"
+
+
 def parse_master_keys(text: str) -> list[bytes]:
     """Comma-separated base64 keys, the sealing one first."""
     try:
         return [b64decode(part.strip().translate(_URL_SAFE), validate=True) for part in text.split(",")]
     except (Base64Error, ValueError):
-        raise ConfigurationError("a master key must be 32 bytes, written as base64") from None
+        raise ConfigurationError(_NOT_A_KEY) from None
 
 
-def load_or_create_key_file(path: Path) -> list[bytes]:
-    """The key file's keys; a new file (mode 0600) where there is none."""
-    if not path.exists():
-        _create_key_file(path)
+def read_key_file(path: Path) -> list[bytes]:
+    """Raises ConfigurationError."""
     if path.stat().st_mode & 0o077:
         raise ConfigurationError(f"{path} can be read by others; run: chmod 600 {path}")
     return parse_master_keys(path.read_text("ascii", errors="replace").strip())
 
 
-def _create_key_file(path: Path) -> None:
-    key = urlsafe_b64encode(os.urandom(KEY_BYTES))
+def create_key_file(path: Path) -> list[bytes]:
+    """A new key in a new file (mode 0600), on disk before anything is sealed with it."""
+    key = os.urandom(KEY_BYTES)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(key + b"\n")
+        file.write(urlsafe_b64encode(key) + b"\n")
         file.flush()
         os.fsync(file.fileno())
+    _sync_directory(path.parent)
+    return [key]
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _key_id(key: bytes) -> bytes:

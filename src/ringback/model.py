@@ -247,12 +247,3 @@ class ApiKey(Value, frozen=True, kw_only=True):
 
     def reaches(self, business_id: int) -> bool:
         return not self.business_ids or business_id in self.business_ids
-
-
-class Actor(Value, frozen=True, kw_only=True):
-    """Who changed something: `key:production`, `system:upkeep`, `cli:root`."""
-
-    name: str
-
-
-SYSTEM = Actor(name="system")

@@ -88,8 +88,8 @@ def attempt_line(result: AttemptResult, recorded: bool) -> AttemptLine:
         leased.message.event_id,
         leased.message.event_type,
         leased.message.business_id,
-        ids.public("intg", leased.integration_id),
-        ids.public("dlv", leased.delivery_id),
+        ids.public(ids.INTEGRATION, leased.integration_id),
+        ids.public(ids.DELIVERY, leased.delivery_id),
         leased.number,
         decision.state,
         round(outcome.timings.total_ms, 3),
@@ -266,6 +266,10 @@ class Observer:
     def __init__(self, metrics: Metrics, wide: WideLog | None) -> None:
         self.metrics = metrics
         self._wide = wide
+
+    @property
+    def dropped(self) -> int:
+        return 0 if self._wide is None else self._wide.dropped
 
     def accepted(
         self,

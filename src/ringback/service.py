@@ -11,29 +11,29 @@ import contextlib
 import gc
 import os
 import random
-import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from ringback import ids
-from ringback.apikeys import RANDOM_BYTES, new_key, stored_key
 from ringback.config import Settings
 from ringback.engine.attempt import Attempts
 from ringback.engine.loop import Engine
 from ringback.errors import ConfigurationError, StoreError
+from ringback.first_start import ensure_operator_key, make_data_directory
 from ringback.ingest import Ingest
-from ringback.keyring import KeyRing, load_or_create_key_file, parse_master_keys
-from ringback.model import Node, Scope
+from ringback.keyring import KeyRing
+from ringback.masterkey import proven_keyring
+from ringback.match import EMPTY
+from ringback.model import Node
 from ringback.observe import Metrics, Observer, WideLog, configure_logging
 from ringback.send import Sender
 from ringback.snapshot import LiveSnapshot
-from ringback.store.port import Change, Store
+from ringback.store.port import Store
 from ringback.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -77,15 +77,14 @@ async def serve(settings: Settings, listener: socket.socket, wide: WideLog | Non
         _spare_the_collector()
         service.unready = None
         log.info("ready", address=f"http://{settings.host}:{listener.getsockname()[1]}", version=VERSION)
-        broken = await ended.wait()
-        if broken is None:
-            await service.drain()
+        await ended.wait()
+        await ended.unless_broken(service.drain())
         server.should_exit = True
         # Broken, no open request can be answered truly; drained, the last ones get a moment.
-        server.force_exit = broken is not None
+        server.force_exit = ended.broken is not None
         await serving
-    if broken is not None:
-        log.critical("stopped", reason=str(broken))
+    if ended.broken is not None:
+        log.critical("stopped", reason=str(ended.broken))
         return 1
     log.info("drained")
     return 0
@@ -95,20 +94,20 @@ class Service:
     """One node's parts, and the verbs that span them."""
 
     def __init__(
-        self, settings: Settings, store: Store, keyring: KeyRing, lease: Node, wide: WideLog | None
+        self, settings: Settings, store: Store, keyring: KeyRing, node: Node, wide: WideLog | None
     ) -> None:
         self.settings = settings
         self.store = store
         self.keyring = keyring
-        self.lease = lease
+        self.node = node
         self.unready: str | None = "starting"
         self.metrics = Metrics()
         self.live = LiveSnapshot(store)
-        self.sender = Sender(allow_loopback=settings.dev, ca_file=settings.ca_file)
+        self.sender = Sender(allow_loopback=settings.dev, ca_file=settings.ca_file, clock=store.now)
         self._observer = Observer(self.metrics, wide)
         attempts = Attempts(self.sender, keyring, f"ringback/{VERSION}", random.random)
-        self.engine = Engine(store, lease, self.live, attempts, self._observer, settings.window)
-        self.ingest = Ingest(store, lease, self.live, self.engine, self._observer, settings.ingest_queue)
+        self.engine = Engine(store, node, self.live, attempts, self._observer, settings.window)
+        self.ingest = Ingest(store, node, self.live, self.engine, self._observer, settings.ingest_queue)
         self._background: list[asyncio.Task[None]] = []
 
     async def start(self, ended: Ended) -> None:
@@ -143,61 +142,36 @@ class Service:
         gauge("ringback_in_flight", "Deliveries this node is busy with.", self.engine.in_flight)
         gauge("ringback_window_in_use", "Slots of the window in use.", self.engine.lanes.window_in_use)
         gauge("ringback_ingest_queue_events", "Events waiting for their commit.", self.ingest.queued_events)
+        gauge(
+            "ringback_open_circuits", "Lanes with an open circuit.", self.engine.lanes.open_circuits
+        )
+        gauge(
+            "ringback_log_lines_dropped", "Lines that were not written.", self._observer.dropped
+        )
         return self.metrics.exposition()
 
 
 @contextlib.asynccontextmanager
 async def open_service(settings: Settings, ended: Ended, wide: WideLog | None) -> AsyncIterator[Service]:
     """Everything but HTTP, started; closed in the opposite order."""
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    keyring = open_keyring(settings)
+    make_data_directory(settings.data)
     store = await SqliteStore.open(settings.database_path, on_broken=ended.because)
     try:
-        await ensure_operator_key(store, settings)
-        lease = await store.join(store.now())
-        service = Service(settings, store, keyring, lease, wide)
+        snapshot = await store.snapshot(EMPTY)
+        keyring = proven_keyring(settings.master_key_text, settings.key_file, snapshot)
+        api_key = None if settings.api_key is None else settings.api_key.get_secret_value()
+        await ensure_operator_key(store, api_key)
+        node = await store.join(store.now())
+        service = Service(settings, store, keyring, node, wide)
         try:
             await service.start(ended)
             yield service
         finally:
             await service.stop()
             with contextlib.suppress(StoreError):
-                await store.leave(lease)
+                await store.leave(node)
     finally:
         await store.close()
-
-
-def open_keyring(settings: Settings) -> KeyRing:
-    if settings.master_key is not None:
-        return KeyRing(parse_master_keys(settings.master_key.get_secret_value()))
-    return KeyRing(load_or_create_key_file(settings.key_file))
-
-
-async def ensure_operator_key(store: Store, settings: Settings) -> None:
-    """On a first start there must be one key to begin with: the one given, or one made and shown once."""
-    if await _has_operator_key(store):
-        return
-    if settings.api_key is not None:
-        key = settings.api_key.get_secret_value()
-    else:
-        key = new_key(secrets.token_bytes(RANDOM_BYTES))
-        print(f"The operator's API key, shown this once: {key}", flush=True)
-    now = store.now()
-    await store.create_key(
-        stored_key(key, "operator", [Scope.OPERATOR], (), now, secrets.randbits(ids.COUNTER_BITS)),
-        Change(actor="system", action="key.create", at=now),
-    )
-
-
-async def _has_operator_key(store: Store) -> bool:
-    before: int | None = None
-    while True:
-        page = await store.list_keys(200, before)
-        if any(Scope.OPERATOR in key.scopes for key in page.items):
-            return True
-        if page.next_before is None:
-            return False
-        before = page.next_before
 
 
 def _spare_the_collector() -> None:
@@ -217,7 +191,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port"
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose others with --host and --port"
         ) from None
     listener.setblocking(False)
     return listener
@@ -272,29 +246,48 @@ def _http_server(service: Service) -> uvicorn.Server:
 
 
 class Ended:
-    """Why the service ends: a signal (no error) or the first error that nothing could handle."""
+    """Why the service ends: a signal asks for it, or an error that nothing could handle breaks it."""
 
     def __init__(self) -> None:
-        self._reason: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        self.broken: BaseException | None = None
+        self._asked = asyncio.Event()
+        self._broke = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
 
     def because(self, error: BaseException) -> None:
+        """The first error is the reason; during a drain too."""
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        if not self._reason.done():
-            self._reason.set_result(error)
+        if self.broken is None:
+            self.broken = error
+        self._broke.set()
+        self._asked.set()
 
     def task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.because(error)
 
-    async def wait(self) -> BaseException | None:
-        return await self._reason
+    async def wait(self) -> None:
+        await self._asked.wait()
+
+    async def unless_broken(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work; leave it where it is as soon as something breaks."""
+        if self.broken is not None:
+            work.close()
+            return
+        working = asyncio.create_task(work)
+        working.add_done_callback(self.task_done)
+        breaking = asyncio.create_task(self._broke.wait())
+        await asyncio.wait((working, breaking), return_when=asyncio.FIRST_COMPLETED)
+        for task in (working, breaking):
+            task.cancel()
+        await asyncio.gather(working, breaking, return_exceptions=True)
 
     def _signalled(self) -> None:
-        if self._reason.done():
-            # Asked twice: whoever asks wants it gone now. The next start rescues what was in flight.
+        if self._asked.is_set():
+            # Asked twice: whoever asks wants it gone now.
+            sys.stderr.write("left at once; what was in flight is sent again by the next start\n")
             os._exit(130)
-        self._reason.set_result(None)
+        self._asked.set()

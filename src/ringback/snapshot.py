@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ringback.errors import StoreError
+from ringback.errors import StoreUnavailable
 from ringback.match import EMPTY, Snapshot
 from ringback.store.port import Store
 
@@ -32,11 +32,11 @@ class LiveSnapshot:
                     listener(newest)
             return newest
 
-    async def follow(self, every_seconds: float, on_error: Callable[[StoreError], None]) -> None:
+    async def follow(self, every_seconds: float, on_error: Callable[[StoreUnavailable], None]) -> None:
         """Other processes' changes, within `every_seconds`."""
         while True:
             await asyncio.sleep(every_seconds)
             try:
                 await self.refresh()
-            except StoreError as error:
+            except StoreUnavailable as error:
                 on_error(error)

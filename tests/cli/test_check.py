@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ringback.cli.main import main
-from ringback.keyring import KeyRing, load_or_create_key_file
+from ringback.keyring import KeyRing, create_key_file
 from ringback.model import Integration, IntegrationSettings, IntegrationState, Secret, SecretState
 from ringback.store.port import Change, NewBusiness
 from ringback.store.sqlite import SqliteStore
@@ -28,7 +28,7 @@ def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def used() -> None:
     """A database with one sealed secret, and its key file."""
     KEY_FILE.parent.mkdir()
-    asyncio.run(_use(KeyRing(load_or_create_key_file(KEY_FILE))))
+    asyncio.run(_use(KeyRing(create_key_file(KEY_FILE))))
 
 
 async def _use(keyring: KeyRing, ahead_ms: int = 0) -> None:
@@ -142,7 +142,7 @@ def test_a_key_file_that_others_can_read_is_found(capsys: pytest.CaptureFixture[
 
 def test_a_clock_behind_the_newest_row_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     KEY_FILE.parent.mkdir()
-    asyncio.run(_use(KeyRing(load_or_create_key_file(KEY_FILE)), ahead_ms=3_600_000))
+    asyncio.run(_use(KeyRing(create_key_file(KEY_FILE)), ahead_ms=3_600_000))
 
     code, found = findings(capsys)
 

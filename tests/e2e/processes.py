@@ -111,6 +111,10 @@ class Server:
         self.process.kill()
         self.process.wait()
 
+    def terminate(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+
     def drain(self) -> int:
         assert self.process is not None
         return stop(self.process)

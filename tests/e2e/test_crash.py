@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -59,26 +57,20 @@ def test_sigterm_under_load_drains_and_the_next_start_has_nothing_to_rescue(tmp_
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", [place for place in PLACES if place != "before_release"])
 def test_a_failure_at_any_named_place_loses_nothing(tmp_path: Path, place: str, action: str) -> None:
     # Few slots at a slow receiver: work overflows into the database, so that claims are reached too.
     with Scene(
         tmp_path, sink_options=["--delay", "20ms"], integration_options={"MaxConcurrency": 4}
     ) as scene:
         scene.server.drain()
-        # A lease is given back only when its lane is held at just the wrong moment: once is enough.
-        count = 1 if place == "before_release" else 3
-        scene.server.start(RINGBACK_FAILPOINT=f"{place}:{count}:{action}")
+        scene.server.start(RINGBACK_FAILPOINT=f"{place}:3:{action}")
         publisher = scene.publish(rate=300)
-        if place == "before_release":
-            pause_and_resume_until(scene, lambda: scene.server.ended or is_done(scene, action))
-        elif action == "kill":
-            wait_until(f"{place} was reached", lambda: scene.server.ended, 30)
-        else:
-            wait_until(f"{place} was passed", lambda: scene.server.ended or is_done(scene, action), 30)
+        wait_until(f"{place} was reached", lambda: was_reached(scene, action), 30)
         if action == "stop":
             scene.server.go_on()
-            run_up(scene, 100)
+        if not scene.server.ended:
+            run_up_or_end(scene, 100)
         if scene.server.ended:
             scene.server.start()
             run_up(scene, 100)
@@ -87,17 +79,39 @@ def test_a_failure_at_any_named_place_loses_nothing(tmp_path: Path, place: str, 
         assert not scene.missing()
 
 
-def is_done(scene: Scene, action: str) -> bool:
-    """The process is stopped, or has gone on for long enough after what was raised."""
-    return scene.server.is_stopped() if action == "stop" else len(scene.acknowledged()) >= 300
+def was_reached(scene: Scene, action: str) -> bool:
+    """It says so, and is then killed or stopped where that is the action."""
+    if action == "stop":
+        return scene.server.is_stopped()
+    return "failpoint" in scene.server.log.read_text() and (action != "kill" or scene.server.ended)
 
 
-def pause_and_resume_until(scene: Scene, done: Callable[[], bool]) -> None:
-    """Leases are given back when their lane is held between the claim and the start."""
-    path = f"/api/v1/business/{scene.business_id}/integrations/{scene.integration['Id']}"
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline
-        for verb in ("pause", "resume"):
-            with contextlib.suppress(OSError):
-                scene.server.call("POST", f"{path}/{verb}", seconds=1)
+def run_up_or_end(scene: Scene, events: int) -> None:
+    """A failure that nothing can handle ends the server, which is how it recovers."""
+    before = len(scene.acknowledged())
+    wait_until(
+        f"{events} events accepted, or the server's end",
+        lambda: scene.server.ended or len(scene.acknowledged()) >= before + events,
+        30,
+    )
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_failure_while_leases_are_given_back_loses_nothing(tmp_path: Path, action: str) -> None:
+    """A drain that has no time left gives back what is still being sent."""
+    with Scene(tmp_path, sink_options=["--delay", "300ms"]) as scene:
+        scene.server.drain()
+        scene.server.start(RINGBACK_FAILPOINT=f"before_release:1:{action}", RINGBACK_DRAIN_SECONDS="0")
+        publisher = scene.publish(rate=300)
+        run_up(scene, 100)
+        scene.server.terminate()
+        wait_until("before_release was reached", lambda: was_reached(scene, action), 30)
+        if action == "stop":
+            scene.server.go_on()
+        wait_until("the server has ended", lambda: scene.server.ended, 30)
+        scene.server.start()
+        run_up(scene, 100)
+        stop(publisher, signal.SIGINT)
+        scene.wait_until_settled()
+        assert not scene.missing()

@@ -91,7 +91,7 @@ def test_a_bad_master_key_is_a_configuration_error_that_does_not_repeat_it(tmp_p
     for key in ("not-base-64-at-all!", "dG9vIHNob3J0", f"{MASTER_KEY},dG9vIHNob3J0"):
         code, said = ended(tmp_path, RINGBACK_MASTER_KEY=key)
         assert code == 2
-        assert "master key must be 32 bytes, written as base64" in said
+        assert "must be 32 bytes, written as base64" in said
         assert key not in said
         assert "Traceback" not in said
 
@@ -209,3 +209,46 @@ def test_the_port_0_takes_a_free_one_and_says_which(tmp_path: Path) -> None:
             assert answer.status == 200
     finally:
         assert stop(process) == 0
+
+
+# ---------------------------------------------------------------- what must not be served
+
+
+def test_a_server_does_not_start_with_a_key_that_opens_nothing(tmp_path: Path, zoo: Zoo) -> None:
+    with serving(tmp_path / "data") as server:
+        Business(server).subscribe(zoo.url("ok"), EncryptedFields={"Secret": SECRET})
+        server.drain()
+    key_file = tmp_path / "data" / "master.key"
+
+    code, said = ended(tmp_path, RINGBACK_MASTER_KEY=MASTER_KEY)
+    assert code == 2
+    assert "sealed with a master key that is not in the key ring" in said
+
+    key_file.unlink()
+    code, said = ended(tmp_path)
+    assert code == 2
+    assert "bring back the key" in said
+    assert not key_file.exists()
+
+
+def test_a_data_directory_that_cannot_be_made_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("in the way")
+    code, said = ended(tmp_path)
+    assert code == 2
+    assert "cannot be made" in said
+    assert "Traceback" not in said
+
+
+def test_nobody_else_can_read_what_is_stored(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as server:
+        Business(server).publish("evt_1")
+        files = [one for one in (tmp_path / "data").iterdir() if one.is_file()]
+        assert {stat.S_IMODE(one.stat().st_mode) for one in files} == {0o600}
+        assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+
+
+def test_a_key_that_is_not_taken_on_a_later_start_is_said_so(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as server:
+        server.drain()
+        server.start(RINGBACK_API_KEY="another-key-of-32-characters-or-more")
+        assert "only taken on a first start" in server.log.read_text()

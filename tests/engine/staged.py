@@ -41,6 +41,10 @@ class StagedStore(SqliteStore):
             await _take(self.after, "claim")
         return claimed
 
+    async def release(self, delivery_ids: Sequence[int], node: Node) -> int:
+        await _take(self.before, "release")
+        return await super().release(delivery_ids, node)
+
     async def fill_up(self) -> None:
         """From now on the database may not grow by a single page."""
         await self._limit(0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback.errors import Unavailable
+from ringback.errors import StoreUnavailable, Unavailable
 from ringback.model import DeliveryState, IntegrationState
 from tests.engine.node import WholeNode, a_node, requests, until_at_rest
 from tests.engine.staged import PATIENCE, Gate
@@ -82,17 +82,24 @@ async def test_what_a_drain_cannot_wait_for_is_sent_by_the_next_node_under_the_s
     assert await requests(zoo, 2, "gate/slow") == ["evt_1", "evt_1"]
 
 
-async def test_a_drain_ends_with_the_disk_full_and_the_next_start_rescues(database: Path, zoo: Zoo) -> None:
+async def test_a_drain_ends_though_the_database_is_away_and_the_next_start_rescues(
+    database: Path, zoo: Zoo
+) -> None:
     async with a_node(database) as node:
-        to = await node.integration(zoo.url(f"gate/full?X-Long={'y' * 1_500}"))
+        to = await node.integration(zoo.url("gate/away"))
         for number in range(8):
             await node.publish(to, f"evt_{number}")
         await asyncio.to_thread(zoo.wait_for, 8)
-        await node.store.fill_up()
-        zoo.open_gate("full")
-        await node.watch.trouble_with("store")
+
+        async def stay_away() -> None:
+            node.store.before["release"] = stay_away
+            raise StoreUnavailable("the database cannot be used now")
+
+        node.store.before["release"] = stay_away
         async with asyncio.timeout(PATIENCE):
             await node.engine.drain(0)
+        assert len(await node.store.own_sending(node.lease)) == 8
+    zoo.open_gate("away")
     async with a_node(database) as later:
         results = await later.watch.recorded(8)
 

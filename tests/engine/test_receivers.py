@@ -132,14 +132,26 @@ def check_next(row: Any, case: Case, ended_at: int) -> None:
         )
 
 
+def http_date(seconds: int) -> str:
+    return quote(format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True))
+
+
 async def test_a_date_to_retry_after_is_kept_to_the_second(node: WholeNode, zoo: Zoo) -> None:
     moment = node.store.now() // 1000 + 3_600
-    date = quote(format_datetime(datetime.fromtimestamp(moment, UTC), usegmt=True))
-    to = await node.integration(zoo.url(f"status/503?Retry-After={date}"))
+    to = await node.integration(zoo.url(f"status/503?Retry-After={http_date(moment)}"))
 
     _, (row, _) = await attempted(node, to)
 
     assert row.due_at == moment * 1000
+
+
+async def test_a_date_beyond_a_day_is_a_day(node: WholeNode, zoo: Zoo) -> None:
+    moment = node.store.now() // 1000 + 3 * 86_400
+    to = await node.integration(zoo.url(f"status/429?Retry-After={http_date(moment)}"))
+
+    result, (row, _) = await attempted(node, to)
+
+    assert row.due_at == result.outcome.ended_at + DAY
 
 
 NO_ANSWERS = [

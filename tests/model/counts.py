@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ringback.model import FINISHED, DeliveryState
 from ringback.store.sqlite.rollups import GRAINS_MS, HISTOGRAM, LAST_NUMBER, bucket_of
-from tests.model.reference import Attempt, Delivery, Reference
+from tests.model.contents import Attempt, Contents, Delivery
 
 # Table, then its key without the bucket, then the column.
 Cell = tuple[str, tuple[int | str, ...], str]
@@ -22,24 +22,24 @@ KEYS = {
 }
 
 
-def counts_of(reference: Reference) -> Counts:
+def counts_of(contents: Contents) -> Counts:
     return Counter(
-        (grain, at - at % grain, cell) for at, cell in _everything(reference) for grain in GRAINS_MS
+        (grain, at - at % grain, cell) for at, cell in _everything(contents) for grain in GRAINS_MS
     )
 
 
-def _everything(reference: Reference) -> Iterator[tuple[int, Cell]]:
+def _everything(contents: Contents) -> Iterator[tuple[int, Cell]]:
     """When, and what counts one. Tests and attempts by hand do not."""
-    for event in reference.events.values():
+    for event in contents.events.values():
         if not event.test:
             message = event.message
             yield event.accepted_at, ("intake_stats", (message.business_id, message.event_type), "events")
-    for delivery in reference.deliveries.values():
+    for delivery in contents.deliveries.values():
         if not delivery.test:
             for column in _columns_of_delivery(delivery):
                 yield delivery.created_at, ("delivery_stats", _lane_of(delivery), column)
-    for (row, number), attempt in reference.attempts.items():
-        delivery = reference.deliveries[row]
+    for (row, number), attempt in contents.attempts.items():
+        delivery = contents.deliveries[row]
         if not delivery.test and not attempt.replay:
             for cell in _cells_of_attempt(_lane_of(delivery), number, attempt):
                 yield attempt.ended_at, cell

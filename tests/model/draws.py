@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from random import Random
 
 from ringback.failures import FailureClass
@@ -70,10 +70,8 @@ def _targets(dice: Random, reference: Reference, business_id: int) -> list[Targe
     ]
 
 
-def results(dice: Random, own: Sequence[Leased], hand: Sequence[Leased], now: int) -> list[AttemptResult]:
-    """Of what a node has leased, and of what it was ever given: that is old, or comes twice."""
-    leased = [dice.choice(own if own and chance(dice, 0.7) else hand) for _ in range(dice.randint(1, 4))]
-    return [dice.choice(ENDINGS)(one, now + dice.choice([0, 3, 700, 90_000])) for one in leased]
+def result_of(dice: Random, leased: Leased, now: int) -> AttemptResult:
+    return dice.choice(ENDINGS)(leased, now + dice.choice([0, 3, 700, 90_000]))
 
 
 def finished_test(dice: Random, reference: Reference, event_id: str, now: int) -> AttemptResult:
@@ -98,12 +96,15 @@ def integration(dice: Random, reference: Reference) -> tuple[int, int]:
     return dice.choice(sorted(there))
 
 
-def delivery(dice: Random, reference: Reference) -> int:
-    """Every state that there is as often as the others."""
+def delivery(dice: Random, reference: Reference, states: Collection[DeliveryState]) -> int:
+    """Mostly one in these states, each of which is as likely, and no test."""
     by_state: dict[str, list[int]] = {}
     for row, one in sorted(reference.deliveries.items()):
-        by_state.setdefault(one.state, []).append(row)
-    return dice.choice(by_state[dice.choice(sorted(by_state))])
+        if one.state in states and not one.test:
+            by_state.setdefault(one.state, []).append(row)
+    if by_state and chance(dice, 0.8):
+        return dice.choice(by_state[dice.choice(sorted(by_state))])
+    return dice.choice(sorted(reference.deliveries))
 
 
 def quotas(dice: Random, lanes: Collection[int]) -> dict[int, int]:

@@ -12,8 +12,9 @@ import msgspec
 from ringback.model import Value
 from ringback.store.sqlite import SqliteStore
 from ringback.store.sqlite.rows import fetch
+from tests.model.contents import Attempt, Delivery, Endpoint, Event, Owner
 from tests.model.counts import KEYS, Counts
-from tests.model.reference import Attempt, Delivery, Endpoint, Event, Owner, Reference
+from tests.model.reference import Reference
 
 T = TypeVar("T")
 _MESSAGE = ("event_id", "event_type", "business_id", "timestamp", "data")

@@ -37,7 +37,7 @@ class Ending(Enum):
     POWER_CUT = "power cut"
 
 
-def _as_it_is(answer: object) -> object:
+def _as_it_is(answer: Any) -> object:
     return answer
 
 
@@ -54,7 +54,7 @@ class World:
         self._ending, self._dice = Ending.POWER_CUT, Random(0)
         self.store = self._open()
         self.found = self.before = self.run(look(self.store))
-        self.join()
+        self._begin_lives()
 
     @property
     def reference(self) -> Reference:
@@ -69,17 +69,15 @@ class World:
         None: it was refused, or the process ended before it answered. Then what is found after the
         start must be all of the verb or nothing.
         """
-        answered: tuple[T | None, object] = self._answer(verb, told)
-        answer, heard = answered
+        answer, heard = self._answer(verb, told)
         if self.disk.is_off:
             self._start_again()
-        found = self.run(look(self.store))
-        if heard is not _LOST or found.reference != self.reference:
-            expected = self.reference.copy()
-            predicted = _predicted(effect, expected, found.reference)
+        self.before, self.found = self.found, self.run(look(self.store))
+        if heard is not _LOST or self.reference != self.before.reference:
+            expected = self.before.reference.copy()
+            predicted = _predicted(effect, expected, self.reference)
             assert heard in (predicted, _LOST)
-            assert found.reference == expected
-        self.before, self.found = self.found, found
+            assert self.reference == expected
         return answer
 
     def join(self) -> None:
@@ -116,7 +114,7 @@ class World:
             self.disk.unregister()
             self._loop.close()
 
-    def _answer(self, verb: Verb[T], told: Callable[[T], object]) -> tuple[T | None, object]:
+    def _answer(self, verb: Verb[T], told: Callable[[T], object]) -> tuple[T, object] | tuple[None, object]:
         try:
             answer = self.run(verb)
         except _REFUSALS as refusal:
@@ -134,15 +132,16 @@ class World:
         self.disk.switch_on()
         self.store = self._open()
         assert self.run(health(self.store)) == "ok"
-        node = self.run(self.store.join(self.clock()))
-        assert self._is_new(node)
-        self.alive = [node]
+        self._begin_lives()
+
+    def _begin_lives(self) -> None:
+        """Of two nodes, so that one can be taken for the other."""
+        self.alive = [self.run(self.store.join(self.clock())) for _ in range(2)]
+        assert all(self._is_new(node) for node in self.alive)
 
     def _stop(self) -> None:
         with suppress(apsw.IOError):
             self.run(self.store.close())
-        # The kernel does it when a process ends.
-        self.store._locks.let_go_of_all()
 
     def _open(self) -> SqliteStore:
         return self.run(SqliteStore.open(self._path, clock=self.clock, inline=True, vfs=_DISK))

@@ -161,17 +161,21 @@ async def test_of_a_batch_of_results_only_the_node_s_own_are_written(store: Stor
     assert await acme.state(done.delivery_id) == "delivered"
 
 
-async def test_a_result_that_cannot_be_written_leaves_the_others(store: Store, acme: Tenant) -> None:
+async def test_a_result_that_cannot_be_written_is_set_aside_and_leaves_the_others(
+    store: Store, acme: Tenant
+) -> None:
     leased = [await acme.sending() for _ in range(5)]
     results = [delivered(one, NOON) for one in leased]
     results[1] = delivered(leased[1], NOON, headers=(("x-bad", "\ud800"),), body=b"evidence")
     results[3] = delivered(leased[3], NOON, status="200 OK")
     written = await acme.record(*results)
-    assert written == {one.delivery_id for one in leased} - {leased[3].delivery_id}
+    assert written == {one.delivery_id for one in leased}
     row, attempts = await store.get_delivery(acme.id, leased[1].delivery_id)
     assert row.state == "delivered"
     assert (attempts[0].status, attempts[0].response_headers, attempts[0].response_body) == (200, (), b"")
-    assert await acme.state(leased[3].delivery_id) == "sending"
+    row, attempts = await store.get_delivery(acme.id, leased[3].delivery_id)
+    assert (row.state, row.last_failure) == ("dead", "sender_error")
+    assert attempts[0].detail == "the result of this attempt could not be stored"
 
 
 async def test_deleting_an_integration_cancels_step_by_step_and_never_what_is_being_sent(

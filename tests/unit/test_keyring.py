@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.errors import ConfigurationError
-from ringback.keyring import KeyRing, load_or_create_key_file, parse_master_keys
+from ringback.keyring import KeyRing, create_key_file, parse_master_keys, read_key_file
 
 OLD, NEW = b"o" * 32, b"n" * 32
 
@@ -94,20 +94,20 @@ def test_keys_that_are_no_base64(text: str) -> None:
 def test_a_key_file_is_made_once_and_kept_private(tmp_path: Path) -> None:
     path = tmp_path / "master.key"
 
-    first = load_or_create_key_file(path)
+    first = create_key_file(path)
 
     assert path.stat().st_mode & 0o777 == 0o600
-    assert load_or_create_key_file(path) == first
+    assert read_key_file(path) == first
     assert len(first[0]) == 32
 
 
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "master.key"
-    load_or_create_key_file(path)
+    create_key_file(path)
     path.chmod(0o640)
 
     with pytest.raises(ConfigurationError, match="chmod 600"):
-        load_or_create_key_file(path)
+        read_key_file(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"\x80" * 40, b"too short"])
@@ -117,7 +117,7 @@ def test_a_broken_key_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path.chmod(0o600)
 
     with pytest.raises(ConfigurationError):
-        KeyRing(load_or_create_key_file(path))
+        KeyRing(read_key_file(path))
 
 
 def test_the_ring_shows_nothing_of_its_keys() -> None:

@@ -86,14 +86,15 @@ _CODES: dict[type[RingbackError], Code] = {
     StaleSnapshot: Code.OVERLOADED,
 }
 
+UNAVAILABLE_WORDS = "the database cannot take this now; nothing was changed, try again"
 # What the sender reads where the error's own words are about our inside.
 _WORDS: dict[type[RingbackError], str] = {
     Poisoned: "this request holds data that cannot be stored",
-    StoreUnavailable: "the database cannot take this now; nothing was changed, try again",
+    StoreUnavailable: UNAVAILABLE_WORDS,
     StaleSnapshot: "the configuration is changing; nothing was accepted, try again",
 }
-_INTERNAL_WORDS = "something went wrong on our side; the request id finds it in the server's log"
-_INVALID_WORDS = "the request is not valid; see Errors"
+INTERNAL_WORDS = "something went wrong on our side; the request id finds it in the server's log"
+INVALID_WORDS = "the request is not valid; see Errors"
 
 RETRY_AFTER_SECONDS = 1
 REQUEST_ID_HEADER = "X-Request-Id"
@@ -144,9 +145,9 @@ def answer_of(error: Exception, request_id: str | None = None) -> Answer:
     kind = _known(type(error))
     if kind is None:
         log.error("request %s failed", request_id, exc_info=error)
-        return failure(Code.INTERNAL_ERROR, _INTERNAL_WORDS, request_id=request_id)
+        return failure(Code.INTERNAL_ERROR, INTERNAL_WORDS, request_id=request_id)
     if isinstance(error, InvalidRequest):
-        return failure(Code.VALIDATION_FAILED, _INVALID_WORDS, error.errors, request_id)
+        return failure(Code.VALIDATION_FAILED, INVALID_WORDS, error.errors, request_id)
     words = _WORDS.get(kind) or str(error)
     return failure(_CODES[kind], words, request_id=request_id, headers=_extra_headers(error, _CODES[kind]))
 

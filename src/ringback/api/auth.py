@@ -1,6 +1,6 @@
 """Who calls, and what they may reach.
 
-The plain functions serve the publish route; the dependencies at the end say the same to FastAPI.
+Plain functions: the publish route calls them, `reach` offers them to FastAPI as dependencies.
 Another business's object does not exist for a key that is kept from it: NotFound, never PermissionDenied.
 """
 

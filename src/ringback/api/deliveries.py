@@ -10,8 +10,7 @@ from pydantic import Field
 from ringback import ids
 from ringback.api import objects
 from ringback.api.answers import Code
-from ringback.api.delivery_views import PREFIX, show, show_attempt
-from ringback.api.integration_values import PREFIX as INTEGRATION_PREFIX
+from ringback.api.delivery_views import show, show_attempt
 from ringback.api.log_query import LogQuery
 from ringback.api.objects import Envelope
 from ringback.api.paging import Listed
@@ -56,7 +55,7 @@ class DeliveryQuery(LogQuery):
     def _integration_row_id(self) -> int | None:
         if self.integration_id is None:
             return None
-        row_id = ids.internal(INTEGRATION_PREFIX, self.integration_id)
+        row_id = ids.internal(ids.INTEGRATION, self.integration_id)
         if row_id is None:
             raise InvalidRequest(FieldError("IntegrationId", "is not the id of an integration"))
         return row_id
@@ -106,7 +105,7 @@ async def cancel_delivery(here: Managing, delivery_id: DeliveryId) -> Envelope[o
 
 
 def row_id_of(public_id: str) -> int:
-    row_id = ids.internal(PREFIX, public_id)
+    row_id = ids.internal(ids.DELIVERY, public_id)
     if row_id is None:
         raise NotFound("there is no such delivery")
     return row_id

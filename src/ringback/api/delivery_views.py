@@ -6,24 +6,22 @@ from collections.abc import Iterable
 
 from ringback import ids
 from ringback.api import objects
-from ringback.api.integration_values import PREFIX as INTEGRATION_PREFIX
 from ringback.envelope import Header, iso_time, shown_headers
 from ringback.match import Snapshot
 from ringback.model import HELD, WAITING, DeliveryState, Timings
 from ringback.retry import policy_of
 from ringback.store.port import AttemptRow, DeliveryRow
 
-PREFIX = "dlv"
 _MS_DIGITS = 3
 _AHEAD = frozenset({*WAITING, DeliveryState.SENDING, HELD})
 
 
 def show(row: DeliveryRow, snapshot: Snapshot) -> objects.Delivery:
     return objects.Delivery(
-        id=ids.public(PREFIX, row.delivery_id),
+        id=ids.public(ids.DELIVERY, row.delivery_id),
         event_id=row.event_id,
         event_type=row.event_type,
-        integration_id=ids.public(INTEGRATION_PREFIX, row.integration_id),
+        integration_id=ids.public(ids.INTEGRATION, row.integration_id),
         integration_name=row.integration_name,
         state=objects.ShownState(row.state),
         attempt_count=row.attempts,

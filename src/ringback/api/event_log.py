@@ -12,8 +12,6 @@ from pydantic import Field
 from ringback import ids
 from ringback.api import objects
 from ringback.api.answers import Code, success
-from ringback.api.delivery_views import PREFIX as DELIVERY_PREFIX
-from ringback.api.integration_values import PREFIX as INTEGRATION_PREFIX
 from ringback.api.log_query import LogQuery
 from ringback.api.objects import Envelope
 from ringback.api.paging import Listed
@@ -79,8 +77,8 @@ def _summary(row: EventRow) -> objects.EventSummary:
 def _references(deliveries: Sequence[DeliveryRow]) -> list[objects.DeliveryRef]:
     return [
         objects.DeliveryRef(
-            delivery_id=ids.public(DELIVERY_PREFIX, one.delivery_id),
-            integration_id=ids.public(INTEGRATION_PREFIX, one.integration_id),
+            delivery_id=ids.public(ids.DELIVERY, one.delivery_id),
+            integration_id=ids.public(ids.INTEGRATION, one.integration_id),
             state=objects.ShownState(one.state),
         )
         for one in deliveries

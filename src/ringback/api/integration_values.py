@@ -20,13 +20,11 @@ from ringback.api.integration_forms import (
 )
 from ringback.envelope import MASK, iso_time
 from ringback.errors import Conflict
-from ringback.keyring import KeyRing
+from ringback.keyring import KeyRing, headers_owner, secret_owner
 from ringback.model import Integration, IntegrationSettings, IntegrationState, Secret, SecretState
 from ringback.retry import policy_of
 from ringback.signing import GENERATED_BYTES, generate_secret
 
-PREFIX = "intg"
-SECRET_PREFIX = "sec"
 _SHOWN_OF_A_SECRET = 4
 
 
@@ -103,7 +101,7 @@ def moved(
 def show(integration: Integration, keyring: KeyRing) -> objects.Integration:
     policy = policy_of(integration.settings)
     return objects.Integration(
-        id=ids.public(PREFIX, integration.integration_id),
+        id=ids.public(ids.INTEGRATION, integration.integration_id),
         business_id=integration.business_id,
         friendly_name=integration.friendly_name,
         Fields=objects.IntegrationFields(url=integration.url, events=list(integration.events)),
@@ -127,7 +125,7 @@ def show(integration: Integration, keyring: KeyRing) -> objects.Integration:
 
 def _show_secret(secret: Secret) -> objects.Secret:
     return objects.Secret(
-        id=ids.public(SECRET_PREFIX, secret.secret_id),
+        id=ids.public(ids.SECRET, secret.secret_id),
         state=secret.state,
         ends_in=secret.ends_in,
         created_at=iso_time(secret.created_at),
@@ -140,7 +138,7 @@ def _seal_secret(secret: str, now: int, keyring: KeyRing) -> Secret:
     return Secret(
         secret_id=secret_id,
         state=SecretState.CURRENT,
-        sealed=keyring.seal(secret.encode(), f"secret:{secret_id}"),
+        sealed=keyring.seal(secret.encode(), secret_owner(secret_id)),
         ends_in=secret[-_SHOWN_OF_A_SECRET:],
         created_at=now,
     )
@@ -149,13 +147,13 @@ def _seal_secret(secret: str, now: int, keyring: KeyRing) -> Secret:
 def _seal_headers(headers: Mapping[str, str] | None, integration_id: int, keyring: KeyRing) -> bytes | None:
     if not headers:
         return None
-    return keyring.seal(msgspec.json.encode(list(headers.items())), f"headers:{integration_id}")
+    return keyring.seal(msgspec.json.encode(list(headers.items())), headers_owner(integration_id))
 
 
 def _open_headers(integration: Integration, keyring: KeyRing) -> list[tuple[str, str]]:
     if integration.sealed_headers is None:
         return []
-    plain = keyring.open(integration.sealed_headers, f"headers:{integration.integration_id}")
+    plain = keyring.open(integration.sealed_headers, headers_owner(integration.integration_id))
     return msgspec.json.decode(plain, type=list[tuple[str, str]])
 
 

@@ -11,7 +11,7 @@ from ringback import ids
 from ringback.api import objects
 from ringback.api.answers import Code
 from ringback.api.integration_forms import ChangeIntegration, CreateIntegration, SettingsForm, check
-from ringback.api.integration_values import PREFIX, changed, created, moved, secret_of, show
+from ringback.api.integration_values import changed, created, moved, secret_of, show
 from ringback.api.objects import Envelope
 from ringback.api.paging import Listed, PageQuery
 from ringback.api.reach import Managing, Reading, Tenant
@@ -145,7 +145,7 @@ async def find(here: Tenant, public_id: str) -> Integration:
 
 
 def row_id_of(public_id: str) -> int:
-    row_id = ids.internal(PREFIX, public_id)
+    row_id = ids.internal(ids.INTEGRATION, public_id)
     if row_id is None:
         raise NotFound("there is no such integration")
     return row_id

@@ -24,7 +24,6 @@ from ringback.model import ApiKey, Scope
 
 router = APIRouter(prefix="/api/v1/keys", tags=["API keys"], route_class=ControlRoute)
 
-PREFIX = "key"
 MAX_BUSINESSES = 1_000
 _WALK = "keys"
 _FAULT = FieldError("Scopes", "must have at least 1 entries")
@@ -70,7 +69,7 @@ async def list_keys(here: Operating, query: Annotated[PageQuery, Query()]) -> Li
 @router.delete("/{KeyId}", responses=refusals(Code.NOT_FOUND))
 async def revoke_key(here: Operating, key_id: KeyId) -> Envelope[None]:
     """Revoke an API key, at once."""
-    row_id = ids.internal(PREFIX, key_id)
+    row_id = ids.internal(ids.API_KEY, key_id)
     if row_id is None:
         raise NotFound("there is no such key")
     await here.store.revoke_key(row_id, here.change("key.revoke"))
@@ -80,7 +79,7 @@ async def revoke_key(here: Operating, key_id: KeyId) -> Envelope[None]:
 
 def show(key: ApiKey) -> objects.Key:
     return objects.Key(
-        id=ids.public(PREFIX, key.key_id),
+        id=ids.public(ids.API_KEY, key.key_id),
         friendly_name=key.friendly_name,
         scopes=sorted(key.scopes),
         restricted_business_ids=sorted(key.business_ids),

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ringback.api.answers import STATUS, Code, failure
+from ringback.api.answers import INTERNAL_WORDS, INVALID_WORDS, STATUS, UNAVAILABLE_WORDS, Code, failure
 from ringback.api.objects import Failure
 from ringback.errors import FieldError
 
@@ -22,9 +22,9 @@ _EXAMPLES: dict[Code, str] = {
     Code.CONFLICT: "it was changed meanwhile; read it again",
     Code.PAYLOAD_TOO_LARGE: "the body may have at most 1,048,576 bytes",
     Code.UNSUPPORTED_MEDIA_TYPE: "send the body as `Content-Type: application/json`",
-    Code.VALIDATION_FAILED: "the request is not valid; see Errors",
-    Code.INTERNAL_ERROR: "something went wrong on our side; the request id finds it in the server's log",
-    Code.OVERLOADED: "the database cannot take this now; nothing was changed, try again",
+    Code.VALIDATION_FAILED: INVALID_WORDS,
+    Code.INTERNAL_ERROR: INTERNAL_WORDS,
+    Code.OVERLOADED: UNAVAILABLE_WORDS,
 }
 _ALWAYS = (
     Code.INVALID_API_KEY,

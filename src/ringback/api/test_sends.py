@@ -12,7 +12,7 @@ from pydantic import Field
 from ringback import ids
 from ringback.api import objects
 from ringback.api.answers import Code
-from ringback.api.delivery_views import PREFIX, show_attempt
+from ringback.api.delivery_views import show_attempt
 from ringback.api.forms import Form
 from ringback.api.integrations import IntegrationId, find
 from ringback.api.objects import Envelope
@@ -56,7 +56,7 @@ async def send_test(
     row_id = await here.store.record_test(message, result, here.store.now())
     row, attempts = await here.store.get_delivery(here.business_id, row_id)
     sent = objects.TestSend(
-        delivery_id=ids.public(PREFIX, row_id),
+        delivery_id=ids.public(ids.DELIVERY, row_id),
         attempt=show_attempt(attempts[0], row, here.context.user_agent),
     )
     return Envelope(data=sent)

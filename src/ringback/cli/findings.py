@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,8 @@ from ringback.cli.options import settings_from
 from ringback.config import Settings
 from ringback.envelope import iso_time
 from ringback.errors import ConfigurationError, StoreError
-from ringback.keyring import KeyRing, load_or_create_key_file, parse_master_keys
+from ringback.keyring import KeyRing
+from ringback.masterkey import given_keyring, missing_key, sealed_values
 from ringback.match import EMPTY, Snapshot
 from ringback.store.port import EventFilter, Store
 
@@ -77,7 +77,7 @@ def _key_without_database(settings: Settings) -> Finding:
 
 
 def _master_key(settings: Settings, snapshot: Snapshot) -> Finding:
-    sealed = next(_sealed_values(snapshot), None)
+    sealed = next(sealed_values(snapshot), None)
     try:
         keyring = _keyring(settings)
         if keyring is None:
@@ -92,30 +92,12 @@ def _master_key(settings: Settings, snapshot: Snapshot) -> Finding:
 
 def _no_key(settings: Settings, *, needed: bool) -> Finding:
     if needed:
-        return Finding(
-            "master key",
-            False,
-            f"secrets are sealed, but neither RINGBACK_MASTER_KEY nor {settings.key_file} is there; "
-            "bring back the key this database was made with",
-        )
+        return Finding("master key", False, missing_key(settings.key_file))
     return Finding("master key", True, f"none yet; the next start makes {settings.key_file}")
 
 
 def _keyring(settings: Settings) -> KeyRing | None:
-    """The ring of keys that a start would use; None where it would make a new one."""
-    if settings.master_key is not None:
-        return KeyRing(parse_master_keys(settings.master_key.get_secret_value()))
-    if settings.key_file.exists():
-        return KeyRing(load_or_create_key_file(settings.key_file))
-    return None
-
-
-def _sealed_values(snapshot: Snapshot) -> Iterator[tuple[bytes, str]]:
-    for integration in snapshot.integrations.values():
-        for secret in integration.secrets:
-            yield secret.sealed, f"secret:{secret.secret_id}"
-        if integration.sealed_headers is not None:
-            yield integration.sealed_headers, f"headers:{integration.integration_id}"
+    return given_keyring(settings.master_key_text, settings.key_file)
 
 
 async def _clock(store: Store, snapshot: Snapshot) -> Finding:

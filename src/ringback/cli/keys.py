@@ -13,13 +13,8 @@ from ringback.cli.options import ConfigFile, Database, DataDirectory, settings_f
 from ringback.model import ApiKey, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from ringback.config import Settings
-    from ringback.store.port import Store
 
-PREFIX = "key"
-PAGE = 200
 
 keys = typer.Typer(
     help="Make, list and revoke API keys, directly on the database.",
@@ -88,9 +83,10 @@ async def _create(settings: Settings, name: str, scopes: frozenset[Scope], busin
 
 async def _list(settings: Settings) -> list[ApiKey]:
     from ringback.cli.database import opened
+    from ringback.store.walk import LIMIT, walk
 
     async with opened(settings) as store:
-        return [key async for key in _all_keys(store)]
+        return [key async for key in walk(lambda before: store.list_keys(LIMIT, before))]
 
 
 async def _revoke(settings: Settings, key_id: str) -> None:
@@ -98,22 +94,11 @@ async def _revoke(settings: Settings, key_id: str) -> None:
     from ringback.cli.database import change, opened
     from ringback.errors import NotFound
 
-    row_id = ids.internal(PREFIX, key_id)
+    row_id = ids.internal(ids.API_KEY, key_id)
     if row_id is None:
         raise NotFound(f"{key_id} is no key's id; `ringback keys list` shows them")
     async with opened(settings) as store:
         await store.revoke_key(row_id, change("key.revoke", store.now()))
-
-
-async def _all_keys(store: Store) -> AsyncIterator[ApiKey]:
-    before: int | None = None
-    while True:
-        page = await store.list_keys(PAGE, before)
-        for key in page.items:
-            yield key
-        if page.next_before is None:
-            return
-        before = page.next_before
 
 
 def _check(name: str, scopes: frozenset[Scope], businesses: frozenset[int]) -> None:
@@ -141,7 +126,7 @@ def _as_shown(key: ApiKey) -> dict[str, Any]:
     from ringback.envelope import iso_time
 
     return {
-        "Id": ids.public(PREFIX, key.key_id),
+        "Id": ids.public(ids.API_KEY, key.key_id),
         "FriendlyName": key.friendly_name,
         "Scopes": sorted(key.scopes),
         "RestrictedBusinessIds": sorted(key.business_ids),

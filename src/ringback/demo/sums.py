@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
 
 from ringback.model import HELD, DeliveryState, Value
-from ringback.store.port import DeliveryFilter, EventFilter, Page, Store
+from ringback.store.port import DeliveryFilter, EventFilter, Store
 from ringback.store.sqlite import SqliteStore
+from ringback.store.walk import LIMIT, walk
 
-PAGE = 200
 _FIXED_ORDER = (
     DeliveryState.DELIVERED,
     DeliveryState.RETRYING,
@@ -20,8 +18,6 @@ _FIXED_ORDER = (
     DeliveryState.DEAD,
     DeliveryState.CANCELLED,
 )
-
-T = TypeVar("T")
 
 
 class Sums(Value, frozen=True, kw_only=True):
@@ -63,28 +59,17 @@ async def count(database: Path, business: int) -> Sums:
 
 async def _count(store: Store, business: int) -> Sums:
     events = promised = 0
-    async for event in _walk(
-        lambda before: store.list_events(business, EventFilter(test=False), PAGE, before)
+    async for event in walk(
+        lambda before: store.list_events(business, EventFilter(test=False), LIMIT, before)
     ):
         events += 1
         promised += event.deliveries
     states: Counter[str] = Counter()
     tests = 0
-    async for delivery in _walk(
-        lambda before: store.list_deliveries(business, DeliveryFilter(), PAGE, before)
+    async for delivery in walk(
+        lambda before: store.list_deliveries(business, DeliveryFilter(), LIMIT, before)
     ):
         tests += delivery.test
         if not delivery.test:
             states[str(delivery.state)] += 1
     return Sums(events=events, promised=promised, by_state=dict(states), tests=tests)
-
-
-async def _walk(turn: Callable[[int | None], Coroutine[None, None, Page[T]]]) -> AsyncIterator[T]:
-    before: int | None = None
-    while True:
-        page = await turn(before)
-        for item in page.items:
-            yield item
-        before = page.next_before
-        if before is None:
-            return

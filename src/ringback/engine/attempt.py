@@ -14,7 +14,7 @@ import msgspec
 from ringback.envelope import Header, body_of, headers_of
 from ringback.errors import ConfigurationError
 from ringback.failures import FailureClass, classify
-from ringback.keyring import KeyRing
+from ringback.keyring import KeyRing, headers_owner, secret_owner
 from ringback.model import (
     AttemptResult,
     Decision,
@@ -90,7 +90,14 @@ class Attempts:
             body=body,
             timeout_ms=endpoint.policy.timeout_ms,
         )
-        self._sender.send(request, lambda outcome: done(self._judge(leased, endpoint, outcome, test)))
+        self._sender.send(request, lambda outcome: done(self._judged(leased, endpoint, outcome, test)))
+
+    def _judged(self, leased: Leased, endpoint: Endpoint, outcome: Outcome, test: bool) -> AttemptResult:
+        """There is always a result: an answer that breaks the judging is a failure of ours."""
+        try:
+            return self._judge(leased, endpoint, outcome, test)
+        except Exception as error:  # noqa: BLE001 - as said above
+            return self._judge(leased, endpoint, _never_sent(error, outcome.ended_at), test)
 
     def _judge(self, leased: Leased, endpoint: Endpoint, outcome: Outcome, test: bool) -> AttemptResult:
         failure = classify(outcome.transport, outcome.status, endpoint.policy.success_codes)
@@ -128,7 +135,7 @@ class Attempts:
         return endpoint
 
 
-def _never_sent(error: ConfigurationError, now: int) -> Outcome:
+def _never_sent(error: Exception, now: int) -> Outcome:
     return Outcome(
         started_at=now,
         ended_at=now,
@@ -141,10 +148,10 @@ def _never_sent(error: ConfigurationError, now: int) -> Outcome:
 def open_endpoint(integration: Integration, keyring: KeyRing) -> Endpoint:
     """Raises ConfigurationError where a sealed value can't be opened."""
     newest_first = sorted(integration.secrets, key=lambda secret: secret.state is not SecretState.CURRENT)
-    opened_secrets = (keyring.open(secret.sealed, f"secret:{secret.secret_id}") for secret in newest_first)
+    opened_secrets = (keyring.open(secret.sealed, secret_owner(secret.secret_id)) for secret in newest_first)
     keys = tuple(SigningKey(secret.decode()) for secret in opened_secrets)
     custom: tuple[Header, ...] = ()
     if integration.sealed_headers is not None:
-        opened = keyring.open(integration.sealed_headers, f"headers:{integration.integration_id}")
+        opened = keyring.open(integration.sealed_headers, headers_owner(integration.integration_id))
         custom = msgspec.json.decode(opened, type=tuple[Header, ...])
     return Endpoint(integration=integration, policy=policy_of(integration.settings), keys=keys, custom=custom)

@@ -81,10 +81,12 @@ class Claims:
         for lane_id in found.due:
             self._lanes.queue_behind(lane_id)
         self._next_look = self._loop_time() + self._look_seconds
-        self._next_due = found.next_due
+        # A list that was cut at its limit says nothing of later.
+        self._next_due = found.next_due if len(found.due) < MAX_DUE_LANES else None
 
     async def _claim(self) -> bool:
-        """One claim; False where there was nothing to ask for or nothing came."""
+        """One claim; False where there was nothing to ask for, or it changed nothing."""
+        due_before = self._lanes.due_count
         grant = self._lanes.grant(self._cap_of, self._store.now())
         if grant is None:
             return False
@@ -97,7 +99,7 @@ class Claims:
         self._lanes.settle(grant, used, claimed.next_due, self._store.now())
         for leased in claimed.leased:
             self._start(leased)
-        return bool(claimed.leased)
+        return bool(claimed.leased) or self._lanes.due_count < due_before
 
     async def _claim_from_store(self, grant: Grant) -> Claimed:
         failpoint.reach("before_claim")

@@ -15,7 +15,7 @@ from itertools import islice
 from ringback.engine import breaker
 from ringback.engine.breaker import CLOSED, Breaker
 
-# A lane may hold at most this share of the window, whatever its own cap is.
+# A lane may hold at most one part in so many of the window, whatever its own cap is.
 LANE_SHARE = 2
 # A claim takes at most this many of one lane, so that every due lane gets its turn soon.
 CLAIM_CHUNK = 50
@@ -106,14 +106,15 @@ class Lanes:
             unused = count - used.get(lane_id, 0)
             lane.in_use -= unused
             self.window_in_use -= unused
-            due = next_due.get(lane_id)
             if lane.overflows != grant.overflows[lane_id]:
                 continue
-            lane.next_due = due
-            if due is None or due > now:
+            known, lane.next_due = lane.next_due, next_due.get(lane_id)
+            if lane.next_due is None or lane.next_due > now:
                 lane.backlog = False
                 self._turns.pop(lane_id, None)
-                self._set_timer(lane)
+                # A busy lane comes here with every claim: its timer is set once.
+                if lane.next_due != known:
+                    self._set_timer(lane)
 
     def give_up(self, grant: Grant) -> None:
         """The claim failed: all its slots are free again, its lanes still due."""
@@ -139,6 +140,16 @@ class Lanes:
         if lane.breaker.open_until is not None and lane.breaker is not before:
             heapq.heappush(self._timers, (lane.breaker.open_until, lane_id))
 
+    def forgive(self, lane_id: int) -> None:
+        """Somebody changed the endpoint or asks for it: its breaker starts anew."""
+        lane = self._lanes.get(lane_id)
+        if lane is not None:
+            lane.breaker = CLOSED
+
+    @property
+    def open_circuits(self) -> int:
+        return sum(lane.breaker.open_until is not None for lane in self._lanes.values())
+
     def recorded(self, count: int) -> None:
         self.window_in_use -= count
 
@@ -155,14 +166,9 @@ class Lanes:
             self._set_timer(lane)
 
     def know_backlogs(self, due: Iterable[int]) -> None:
-        """The first look after a start: these lanes have work due, and no others."""
+        """The first look after a start: these lanes have work due, and no lane yet unheard of has."""
         self.assume_backlog = False
-        due_ids = set(due)
-        for lane in self._lanes.values():
-            if not lane.overflows and lane.lane_id not in due_ids:
-                lane.backlog = False
-                self._turns.pop(lane.lane_id, None)
-        for lane_id in due_ids:
+        for lane_id in due:
             self.queue_behind(lane_id)
 
     # -- asking
@@ -170,6 +176,10 @@ class Lanes:
     @property
     def has_due(self) -> bool:
         return bool(self._turns)
+
+    @property
+    def due_count(self) -> int:
+        return len(self._turns)
 
     def next_timer(self) -> int | None:
         """When the next waiting lane falls due, as far as this node knows."""

@@ -11,7 +11,8 @@ the store's leases that are not known are sent back by upkeep.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence, Set
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -23,15 +24,17 @@ from ringback.engine.lanes import Lanes
 from ringback.engine.pace import Pace
 from ringback.engine.recorder import Recorder
 from ringback.engine.upkeep import Upkeep
-from ringback.errors import Conflict, NotFound, RingbackError, StoreUnavailable
+from ringback.errors import Conflict, NotFound, StoreUnavailable, Unavailable
 from ringback.failures import FAILURES
-from ringback.match import Snapshot
+from ringback.match import EMPTY, Snapshot
 from ringback.model import AttemptResult, Integration, IntegrationState, Leased, Message, Node
 from ringback.retry import PROFILES
 from ringback.snapshot import LiveSnapshot
 from ringback.store.port import Change, QueueDepth, Store
 
 RELEASE_RETRY_SECONDS = 0.5
+LAST_RECORD_SECONDS = 1.0
+MAX_TESTS = 50
 
 
 class Observer(Protocol):
@@ -64,7 +67,8 @@ class Engine:
         self._observer = observer
         self._known: set[int] = set()
         self._releases: list[int] = []
-        self._open: Set[int] = frozenset()
+        self._tests = 0
+        self._configuration = EMPTY
         self._tasks: list[asyncio.Task[None]] = []
         self._on_broken: Callable[[BaseException], None] = lambda error: observer.trouble("engine", error)
         self._recorder = Recorder(store, node, self._recorded, self._store_unavailable)
@@ -86,7 +90,7 @@ class Engine:
         """Start all loops. `on_broken` hears of an error that no loop could handle: the process must end."""
         self._on_broken = on_broken
         self._live.listen(self._configured)
-        self._open = live_lanes(self._live.current)
+        self._configuration = self._live.current
         await self._upkeep.rescue()
         await self._claims.first_look()
         loops = {"recorder": self._recorder.run(), "claims": self._claims.run(), "upkeep": self._upkeep.run()}
@@ -107,8 +111,15 @@ class Engine:
                     await self._recorder.flushed()
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            await self._released(sorted(self._known))
+            await self._give_back_the_rest()
         await self._stop("recorder")
+
+    async def _give_back_the_rest(self) -> None:
+        """What was answered and is not recorded yet is recorded first, or it would be sent again."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_RECORD_SECONDS):
+                await self._recorder.flushed()
+        await self._released(sorted(self._known))
 
     async def stop(self) -> None:
         """Without a drain: the next life rescues what was in flight."""
@@ -138,13 +149,17 @@ class Engine:
         self.lanes.returned(integration_id)
 
     def wake(self, integration_id: int | None = None) -> None:
-        """There is work due: in this lane, or in those that ingest found full."""
+        """There is work due: in this lane, which somebody asks for, or in those that ingest found full."""
         if integration_id is not None:
+            self.lanes.forgive(integration_id)
             self.lanes.queue_behind(integration_id)
         self._claims.look_again()
 
     def start(self, leased: Leased) -> None:
-        """Send a leased delivery whose slots are taken; give it back where its lane is held or gone."""
+        """Send a leased delivery whose slots are taken; give it back where its lane is held or gone.
+
+        Never raises: one start that breaks must neither end the node nor hold up the starts behind it.
+        """
         self._known.add(leased.delivery_id)
         integration = self._live.current.open.get(leased.integration_id)
         if integration is None:
@@ -153,14 +168,16 @@ class Engine:
         try:
             failpoint.reach("before_send")
             self._attempts.start(leased, integration, self._store.now(), self._answered)
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - as said above
             # Unknown again: upkeep finds the lease and sends it back.
             self._known.discard(leased.delivery_id)
             self.lanes.returned(leased.integration_id)
-            raise
+            self._observer.trouble("hand over", error)
 
     async def attempt_test(self, integration: Integration, message: Message) -> AttemptResult:
-        """One attempt outside the queue; nothing is stored."""
+        """One attempt outside the queue; nothing is stored. Raises Unavailable where many are under way."""
+        if self._tests >= MAX_TESTS:
+            raise Unavailable("too many test sends are under way", retry_after=5)
         future: asyncio.Future[AttemptResult] = asyncio.get_running_loop().create_future()
         now = self._store.now()
         leased = Leased(
@@ -172,8 +189,12 @@ class Engine:
             due_at=now,
             created_at=now,
         )
-        self._attempts.start(leased, integration, now, future.set_result, test=True)
-        return await future
+        self._tests += 1
+        try:
+            self._attempts.start(leased, integration, now, future.set_result, test=True)
+            return await future
+        finally:
+            self._tests -= 1
 
     @property
     def in_flight(self) -> int:
@@ -184,13 +205,12 @@ class Engine:
     def _answered(self, result: AttemptResult) -> None:
         try:
             failpoint.reach("after_answer")
-        except RingbackError as error:
+            self.lanes.answered(result.leased.integration_id)
+            self._tell_breaker(result)
+            self._claims.look_again()
+            self._recorder.add(result)
+        except Exception as error:  # noqa: BLE001 - a result that is lost here would hold its slots for ever
             self._on_broken(error)
-            return
-        self.lanes.answered(result.leased.integration_id)
-        self._tell_breaker(result)
-        self._claims.look_again()
-        self._recorder.add(result)
 
     def _tell_breaker(self, result: AttemptResult) -> None:
         lane_id = result.leased.integration_id
@@ -217,11 +237,15 @@ class Engine:
         self._claims.look_again()
 
     def _configured(self, snapshot: Snapshot) -> None:
-        """Lanes that were let go have old work due, which new work must not overtake."""
-        now_open = live_lanes(snapshot)
-        for lane_id in now_open - self._open:
-            self.lanes.queue_behind(lane_id)
-        self._open = now_open
+        """A lane that was let go has old work due, which new work must not overtake; one whose integration
+        was changed gets a new chance.
+        """
+        before, self._configuration = self._configuration, snapshot
+        for lane_id, integration in snapshot.open.items():
+            if lane_id not in before.open:
+                self.lanes.queue_behind(lane_id)
+            if before.integrations.get(lane_id) is not integration:
+                self.lanes.forgive(lane_id)
         self._attempts.forget(lambda integration_id: integration_id not in snapshot.integrations)
         self._claims.wake()
 
@@ -284,7 +308,7 @@ class Engine:
             await self._live.refresh()
         except (Conflict, NotFound):
             return
-        except RingbackError as error:
+        except StoreUnavailable as error:
             self._observer.trouble("disable", error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -292,10 +316,6 @@ class Engine:
         self._tasks.append(task)
         task.add_done_callback(self._tasks.remove)
         task.add_done_callback(self._loop_ended)
-
-
-def live_lanes(snapshot: Snapshot) -> Set[int]:
-    return frozenset(snapshot.open)
 
 
 def disabled_as_gone(integration: Integration, now: int) -> Integration:

@@ -16,7 +16,7 @@ from ringback.store.port import Store
 RETRY_SECONDS = 0.5
 MAX_BATCH = 1_000
 
-# The results of a batch, the ids among them that were written, and whether the store refused the rest.
+# The results of a batch, and the ids of the deliveries whose result was written.
 Recorded = Callable[[Sequence[AttemptResult], frozenset[int]], None]
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Set
 
 from ringback.engine.pace import Pace
-from ringback.errors import RingbackError
+from ringback.errors import RingbackError, StoreBroken
 from ringback.model import Node
 from ringback.store.port import QueueDepth, Store
 
@@ -50,6 +50,8 @@ class Upkeep:
         while True:
             try:
                 await step()
+            except StoreBroken:
+                raise
             except RingbackError as error:
                 self._failed(name, error)
             await asyncio.sleep(seconds)

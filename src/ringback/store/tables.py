@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, TableClause, column, table
+from sqlalchemy import ColumnElement, Select, column, table
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteDialect
 
 events = table(
     "events",
-    *map(column, ("id", "business_id", "event_id", "event_type", "accepted_at", "test", "fanout")),
+    *map(column, ("id", "business_id", "event_id", "event_type", "accepted_at", "test")),
 )
 deliveries = table(
     "deliveries",
@@ -60,6 +60,3 @@ class Written:
         """The values in the order of the text: the query's own, and those given for its `bindparam`s."""
         values = {**self._values, **given}
         return tuple(values[name] for name in self._names)
-
-
-__all__ = ["Condition", "TableClause", "Written", "deliveries", "events"]

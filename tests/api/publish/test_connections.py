@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -170,8 +169,5 @@ def test_many_at_once_are_all_answered(door: Door) -> None:
     def publish(number: int) -> bool:
         return bool(door.publish(**event(number))["Duplicate"])
 
-    started = time.monotonic()
     with ThreadPoolExecutor(32) as pool:
-        duplicates = list(pool.map(publish, range(200)))
-    assert duplicates == [False] * 200
-    assert time.monotonic() - started < PATIENCE
+        assert list(pool.map(publish, range(200))) == [False] * 200

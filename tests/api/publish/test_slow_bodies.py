@@ -16,7 +16,8 @@ from ringback.api.context import Context
 from ringback.apikeys import digest_of
 from ringback.model import Scope
 from tests.builders import api_key, change
-from tests.engine.node import PATIENCE, WholeNode, a_node
+from tests.engine.node import WholeNode, a_node
+from tests.engine.staged import PATIENCE
 
 KEY = "a-key-for-these-tests-0123456789abcdef"
 

@@ -102,5 +102,5 @@ def _count(tx: Transaction, facts: _Facts, amount: int) -> None:
 
 
 def _changed(tx: Transaction, facts: _Facts, change: Change) -> DeliveryRow:
-    audit.note(tx.db, change, ids.public("dlv", facts.delivery_id), facts.business_id)
+    audit.note(tx.db, change, ids.public(ids.DELIVERY, facts.delivery_id), facts.business_id)
     return delivery_rows(tx.db, [facts.delivery_id])[0]

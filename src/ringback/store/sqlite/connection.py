@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -47,6 +49,13 @@ _TRY_LATER = (
     apsw.IOError,
 )
 _BROKEN = (apsw.CorruptError, apsw.NotADBError)
+
+
+def create_file(path: Path) -> None:
+    """Payloads are in it: nobody else's to read. SQLite gives its log and index the same mode."""
+    # What cannot be made is explained when it is opened.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def open_file(path: Path, vfs: str | None = None) -> apsw.Connection:
@@ -97,7 +106,7 @@ def commit_error(error: apsw.Error) -> StoreError:
 def prepare_place(path: Path) -> None:
     """The directory that the file lives in, made where it is missing. Raises ConfigurationError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise ConfigurationError(f"{path.parent}: {error.strerror}") from error
     if path.is_dir():

@@ -192,7 +192,7 @@ def _changed(tx: Transaction, business_id: int, integration_id: int, change: Cha
     refresh_held(tx.db, business_id)
     _write_history(tx, integration_id, change.at)
     audit.mark_changed(tx.db, business_id)
-    audit.note(tx.db, change, ids.public("intg", integration_id), business_id)
+    audit.note(tx.db, change, ids.public(ids.INTEGRATION, integration_id), business_id)
 
 
 def _write_history(tx: Transaction, integration_id: int, now: int) -> None:

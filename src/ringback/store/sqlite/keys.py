@@ -74,4 +74,4 @@ def _key_of(row: tuple[Any, ...]) -> ApiKey:
 
 def _changed(tx: Transaction, key_id: int, change: Change) -> None:
     audit.mark_keys_changed(tx.db)
-    audit.note(tx.db, change, ids.public("key", key_id), None)
+    audit.note(tx.db, change, ids.public(ids.API_KEY, key_id), None)

@@ -9,7 +9,18 @@ import msgspec
 
 from ringback import failpoint
 from ringback.errors import Poisoned
-from ringback.model import FINISHED, LEGAL_MOVES, AttemptResult, DeliveryState, Message, Node
+from ringback.failures import FailureClass
+from ringback.model import (
+    FINISHED,
+    LEGAL_MOVES,
+    AttemptResult,
+    Decision,
+    DeliveryState,
+    Message,
+    Node,
+    Outcome,
+    Timings,
+)
 from ringback.store.sqlite.claim import earliest
 from ringback.store.sqlite.connection import DATA_ERRORS
 from ringback.store.sqlite.lanes import lower_to
@@ -63,15 +74,39 @@ def _record_what_can_be(
 
 
 def _record_bare(tx: Transaction, result: AttemptResult, node: Node) -> frozenset[int] | None:
-    """Without what came from outside: the next state matters more than the evidence."""
+    """Without what came from outside: the next state matters more than the evidence. What cannot be
+    written even so is set aside as dead, or it would be sent again for ever.
+    """
+    for form in (_without_evidence(result), _set_aside(result)):
+        try:
+            with tx.savepoint():
+                return _record_all(tx, [form], node)
+        except DATA_ERRORS:
+            continue
+    return None
+
+
+def _without_evidence(result: AttemptResult) -> AttemptResult:
     outcome = msgspec.structs.replace(
         result.outcome, headers=(), body=b"", detail=None, remote_address=None, http_version=None
     )
-    try:
-        with tx.savepoint():
-            return _record_all(tx, [msgspec.structs.replace(result, outcome=outcome)], node)
-    except DATA_ERRORS:
-        return None
+    return msgspec.structs.replace(result, outcome=outcome)
+
+
+def _set_aside(result: AttemptResult) -> AttemptResult:
+    outcome = Outcome(
+        started_at=result.outcome.started_at,
+        ended_at=result.outcome.ended_at,
+        timings=Timings(),
+        transport=FailureClass.SENDER_ERROR,
+        detail="the result of this attempt could not be stored",
+    )
+    return AttemptResult(
+        leased=result.leased,
+        outcome=outcome,
+        failure=FailureClass.SENDER_ERROR,
+        decision=Decision(state=DeliveryState.DEAD),
+    )
 
 
 def _record_all(tx: Transaction, results: Sequence[AttemptResult], node: Node) -> frozenset[int]:

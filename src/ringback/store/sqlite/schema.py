@@ -14,6 +14,7 @@ from ringback.store.sqlite.connection import (
     APPLICATION_ID,
     configure,
     connect_reader,
+    create_file,
     open_file,
     prepare_place,
 )
@@ -61,6 +62,7 @@ def _open(path: Path, vfs: str | None) -> apsw.Connection:
     """The file, once it is known to be a database of ringback's, or a new one."""
     if vfs is None:
         prepare_place(path)
+        create_file(path)
     db = open_file(path, vfs)
     try:
         _check_owner(db, path)

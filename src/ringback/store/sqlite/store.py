@@ -102,8 +102,10 @@ class SqliteStore:
             self._locks.let_go(node.node_id)
 
     async def close(self) -> None:
-        await self._db.close()
-        self._locks.let_go_of_all()
+        try:
+            await self._db.close()
+        finally:
+            self._locks.let_go_of_all()
 
     # -- the path of an event
 

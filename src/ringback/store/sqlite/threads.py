@@ -98,11 +98,20 @@ class ThreadedDatabase:
             batch, going = _all_waiting(self._writes)
             if batch:
                 healthy = self._committer.broken is None
-                _hand_back(batch, self._committer.settle([one.work for one in batch]))
-                self._committer.tidy()
+                _hand_back(batch, self._settled(batch))
                 if healthy and self._committer.broken is not None:
                     self._report(batch[0].future.get_loop(), self._committer.broken)
         self._db.close()
+
+    def _settled(self, batch: Sequence[Waiting]) -> Sequence[Settled]:
+        """Whatever goes wrong here, nobody is left waiting: a writer that dies takes the store with it."""
+        try:
+            settled = self._committer.settle([one.work for one in batch])
+            self._committer.tidy()
+        except Exception as error:  # noqa: BLE001 - the top of the writer's loop
+            self._committer.broken = StoreBroken(f"the writer died: {error!r}")
+            return [Settled(error=self._committer.broken)] * len(batch)
+        return settled
 
     def _report(self, loop: asyncio.AbstractEventLoop, broken: StoreBroken) -> None:
         _log.critical("the store is broken: %s", broken)
@@ -123,7 +132,9 @@ def answer(db: apsw.Connection, query: Query[Any]) -> Settled:
         try:
             return Settled(query(db))
         finally:
-            db.execute("COMMIT")
+            # After a failing disk there is none left to end.
+            if db.in_transaction:
+                db.execute("COMMIT")
     except Exception as error:  # noqa: BLE001 - it goes to whoever asked
         return Settled(error=store_error(error) or error)
 
