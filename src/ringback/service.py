@@ -142,12 +142,8 @@ class Service:
         gauge("ringback_in_flight", "Deliveries this node is busy with.", self.engine.in_flight)
         gauge("ringback_window_in_use", "Slots of the window in use.", self.engine.lanes.window_in_use)
         gauge("ringback_ingest_queue_events", "Events waiting for their commit.", self.ingest.queued_events)
-        gauge(
-            "ringback_open_circuits", "Lanes with an open circuit.", self.engine.lanes.open_circuits
-        )
-        gauge(
-            "ringback_log_lines_dropped", "Lines that were not written.", self._observer.dropped
-        )
+        gauge("ringback_open_circuits", "Lanes with an open circuit.", self.engine.lanes.open_circuits)
+        gauge("ringback_log_lines_dropped", "Lines that were not written.", self._observer.dropped)
         return self.metrics.exposition()
 
 
