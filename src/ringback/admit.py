@@ -30,17 +30,18 @@ def admit(
     new_event_id: Callable[[], str],
     max_event_bytes: int,
     *,
-    batch: bool,
+    first: int | None,
 ) -> list[Draft]:
     """Drafts in request order. Raises InvalidRequest with the first fault of each event, InvalidJson,
     BodyTooLarge.
 
-    Fields are named `EventType` in a single publish, `[3].EventType` in a batch.
+    Fields are named `EventType` in a single publish, `[3].EventType` in a batch, where `first` is the place
+    of the first frame; it is None in a single publish.
     """
     drafts: list[Draft] = []
     faults: list[FieldError] = []
-    for index, frame in enumerate(frames):
-        prefix = f"[{index}]." if batch else ""
+    for index, frame in enumerate(frames, start=first or 0):
+        prefix = "" if first is None else f"[{index}]."
         try:
             drafts.append(_admit_one(view, frame, now, new_event_id, max_event_bytes, prefix))
         except InvalidRequest as error:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_NAME_LENGTH = 100
 MAX_PROBLEMS = 5
+# The library finds all problems before it tells the first: in a large payload that takes seconds.
+MAX_VALUES = 64
 MAX_PROBLEM_LENGTH = 160
 MAX_STEP_LENGTH = 40
 MAX_SENTENCE_LENGTH = 500
@@ -39,10 +41,13 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def problems(self, data: Any) -> str | None:
         """Where decoded `Data` breaks the schema, in one sentence of at most 500 characters; None where
-        it fits. The sentence has paths and rules, no values."""
+        it fits. The sentence has paths and rules, no values. Of more than 64 values only the first problem
+        is told, so that a payload full of them costs hardly more than one that fits."""
         try:
             if self._validator.is_valid(data):
                 return None
+            if _holds_more_than(MAX_VALUES, data):
+                return f"{_first_problem(self._validator, data)}; there may be more"
             return _sentence(self._validator.iter_errors(data))
         except (ValueError, OverflowError):
             return "Data cannot be checked against the schema"
@@ -55,6 +60,12 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return Draft202012Validator(self.schema, mask="value", offline=True, pattern_options=RegexOptions())
 
 
+def warm_up() -> None:
+    """Load the checker and compile the built-in schemas, so that no publish waits for it."""
+    for one in BUILT_IN.values():
+        one.problems(one.example)
+
+
 def is_valid_name(name: str) -> bool:
     """Dotted lower-case: `call.completed`, `order.line_item.added`."""
     return len(name) <= MAX_NAME_LENGTH and _NAME.fullmatch(name) is not None
@@ -65,6 +76,28 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     plain = name[:MAX_NAME_LENGTH].strip().lower()
     close = get_close_matches(plain, known, n=1)
     return close[0] if close else None
+
+
+def _holds_more_than(limit: int, data: Any) -> bool:
+    waiting, values = [data], 0
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            values += len(value)
+            if values > limit:
+                return True
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+    return False
+
+
+def _first_problem(validator: Draft202012Validator, data: Any) -> str:
+    from jsonschema_rs import ValidationError
+
+    try:
+        validator.validate(data)
+    except ValidationError as error:
+        return _problem(error)
+    return "Data breaks the schema"
 
 
 def _sentence(errors: Iterable[ValidationError]) -> str:

@@ -41,6 +41,7 @@ class Outbound(Protocol):
     def give_back(self, integration_id: int) -> None: ...
     def wake(self) -> None: ...
     def start(self, leased: Leased) -> None: ...
+    def store_unavailable(self, error: StoreUnavailable) -> None: ...
 
 
 class Observer(Protocol):
@@ -193,7 +194,7 @@ class Ingest:
                 continue
             except StoreUnavailable as error:
                 self._give_back(batch.publishes)
-                self._observer.trouble("accept", error)
+                self._outbound.store_unavailable(error)
                 _fail(batch.entries, Unavailable("the database cannot commit now; publish again"))
                 return
             except BaseException:

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import os
 import random
+import resource
 import signal
 import socket
 import sys
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from ringback.catalog import warm_up
 from ringback.config import Settings
 from ringback.engine.attempt import Attempts
 from ringback.engine.loop import Engine
@@ -53,6 +55,7 @@ def run(settings: Settings) -> int:
     """Serve until a signal; the process' exit code. Raises ConfigurationError, StoreError."""
     import uvloop
 
+    _allow_many_files()
     human = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     configure_logging(sys.stderr, human=human, level=settings.log_level)
     wide = WideLog(sys.stderr, human=human) if settings.log_level in ("debug", "info") else None
@@ -74,6 +77,7 @@ async def serve(settings: Settings, listener: socket.socket, wide: WideLog | Non
         server = _http_server(service)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         serving.add_done_callback(ended.task_done)
+        warm_up()
         _spare_the_collector()
         service.unready = None
         log.info("ready", address=f"http://{settings.host}:{listener.getsockname()[1]}", version=VERSION)
@@ -175,6 +179,12 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+
+
+def _allow_many_files() -> None:
+    """Connections of publishers and to receivers: as many as the machine lets a process have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def listen(host: str, port: int) -> socket.socket:

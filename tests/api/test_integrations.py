@@ -336,6 +336,17 @@ async def test_changes_of_different_fields_at_the_same_time_are_all_kept(api: Ap
     assert integration["Version"] == 5
 
 
+async def test_thirty_changes_at_the_same_time_are_all_made(api: Api) -> None:
+    path = await path_of(api)
+
+    answers = await asyncio.gather(
+        *(api.call("PATCH", path, {"FriendlyName": f"Name {number}"}) for number in range(30))
+    )
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert (await api.data("GET", path))["Version"] == 31
+
+
 async def test_of_two_updates_of_the_same_version_one_is_refused(api: Api) -> None:
     path = await path_of(api)
 

@@ -28,7 +28,7 @@ async def test_no_commit_takes_more_events_than_a_batch_may_have(tmp_path: Path)
     async with a_node(tmp_path / "ringback.db", sender=AnswersAtOnce) as node:
         to = await node.integration("http://127.0.0.1:9/", events=("call.failed",))
         gate = node.store.before["accept"] = Gate()
-        publishing = [asyncio.create_task(node.publish(to))]
+        publishing = [asyncio.create_task(node.publish_all(to.business_id, node.draft(to.business_id)))]
         await gate.reached.wait()
         for _ in range(5):
             drafts = [node.draft(to.business_id) for _ in range(ingest.MAX_BATCH_EVENTS // 2)]

@@ -1,4 +1,4 @@
-"""Within a lane nothing new goes before what waits: each way in which it could is brought about on purpose."""
+"""Within a lane nothing new goes before what waits: each way in which it could is tried on purpose."""
 
 from __future__ import annotations
 

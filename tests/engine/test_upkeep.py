@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Set
+from collections.abc import AsyncIterator, Callable, Iterator, Set
 from pathlib import Path
 
 import pytest
 
 from ringback.engine.pace import Pace
 from ringback.engine.upkeep import STEP, Upkeep
-from ringback.errors import RingbackError
+from ringback.errors import RingbackError, StoreUnavailable
 from ringback.model import IntegrationState, Node
 from ringback.store.sqlite import SqliteStore
 from tests.builders import Clock, Tenant, a_tenant, change, direct, queued
@@ -40,7 +40,12 @@ async def acme(database: Path) -> AsyncIterator[Tenant]:
     await store.close()
 
 
-def upkeep_of(store: SqliteStore, node: Node, known: Set[int] = frozenset()) -> Upkeep:
+def upkeep_of(
+    store: SqliteStore,
+    node: Node,
+    known: Set[int] = frozenset(),
+    alive: Callable[[bool], None] = lambda _: None,
+) -> Upkeep:
     def failed(what: str, error: RingbackError) -> None:
         raise AssertionError(what) from error
 
@@ -50,7 +55,7 @@ def upkeep_of(store: SqliteStore, node: Node, known: Set[int] = frozenset()) -> 
         known=lambda: known,
         freed=lambda: None,
         depth=lambda _: None,
-        alive=lambda _: None,
+        alive=alive,
         failed=failed,
         pace=Pace(),
     )
@@ -81,8 +86,10 @@ async def test_a_lease_that_memory_knows_by_then_is_left_alone(acme: Tenant) -> 
     await upkeep.send_back_orphans()
     known.add(leased.delivery_id)
     await upkeep.send_back_orphans()
+    known.clear()
+    await upkeep.send_back_orphans()
 
-    assert await acme.state(leased.delivery_id) == "sending"
+    assert await acme.state(leased.delivery_id) == "sending", "only twice in a row counts"
 
 
 # ---------------------------------------------------------------- rescue
@@ -118,6 +125,21 @@ def test_what_a_crash_interrupted_is_sent_again_in_time() -> None:
 
     assert pace.rescue + pace.look < RESCUED_WITHIN_SECONDS
     assert 2 * pace.orphans + pace.look < RESCUED_WITHIN_SECONDS
+
+
+# ---------------------------------------------------------------- heartbeat
+
+
+async def test_a_heartbeat_says_whether_the_database_can_commit(acme: Tenant) -> None:
+    told: list[bool] = []
+    upkeep = upkeep_of(sqlite(acme), acme.node, alive=told.append)
+
+    await upkeep.heartbeat()
+    await acme.store.close()
+    with pytest.raises(StoreUnavailable):
+        await upkeep.heartbeat()
+
+    assert told == [True, False]
 
 
 # ---------------------------------------------------------------- cancellations

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 import uvloop
@@ -48,12 +49,21 @@ class Client:
             return await self.start(url, headers=headers, body=body, timeout_ms=timeout_ms)
 
 
-def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], AbstractEventLoop]]:
-    """Connections are tested on both loops that the server can run on."""
-    loops: dict[str, Callable[[], AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    if item.path.stem == "test_connections":
-        loops["uvloop"] = uvloop.new_event_loop
-    return loops
+def failing_once(call: Callable[..., Any]) -> Callable[..., Any]:
+    """As `call` from the second time on."""
+    failures = [ValueError("made to fail")]
+
+    def call_or_fail(*values: object, **named: object) -> object:
+        if failures:
+            raise failures.pop()
+        return call(*values, **named)
+
+    return call_or_fail
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    """All is tested on both loops that the server can run on."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

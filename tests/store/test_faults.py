@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,60 @@ async def test_after_a_failed_fsync_the_store_is_broken_and_says_so_once(
     again = await SqliteStore.open(database, clock=clock)
     assert (await again.queue_depth(NOON)).queued in (1, 2)
     await again.close()
+
+
+async def test_a_disk_that_fails_at_the_close_harms_nobody(
+    disk: FailingDisk, database: Path, clock: Clock
+) -> None:
+    store = await SqliteStore.open(database, clock=clock, inline=True, vfs="failing-disk")
+    acme = await a_tenant(store, clock)
+    await acme.waiting()
+    disk.failing = True
+    await store.close()
+    again = await SqliteStore.open(database, clock=clock)
+    assert (await again.queue_depth(NOON)).queued == 1
+    await again.close()
+
+
+# ---------------------------------------------------------------- a file that went away
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def move(path: Path) -> None:
+    path.rename(path.with_name("moved.db"))
+
+
+def put_another_in_its_place(path: Path) -> None:
+    other = path.with_name("other.db")
+    other.write_bytes(path.read_bytes())
+    other.replace(path)
+
+
+def delete_the_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("take_away", [delete, move, put_another_in_its_place, delete_the_folder])
+async def test_a_file_that_is_no_longer_there_breaks_the_store_at_the_next_heartbeat(
+    tmp_path: Path, clock: Clock, take_away: Callable[[Path], None], inline: bool
+) -> None:
+    heard: asyncio.Queue[StoreBroken] = asyncio.Queue()
+    path = tmp_path / "data" / "ringback.db"
+    store = await SqliteStore.open(path, clock=clock, inline=inline, on_broken=heard.put_nowait)
+    acme = await a_tenant(store, clock)
+    await store.heartbeat(acme.node, NOON)
+    take_away(path)
+    with pytest.raises(StoreBroken, match="moved or deleted"):
+        await store.heartbeat(acme.node, NOON)
+    assert "moved or deleted" in str(await heard.get())
+    with pytest.raises(StoreBroken):
+        await acme.waiting()
+    await store.close()
+    assert heard.empty()
 
 
 # ---------------------------------------------------------------- jobs that share a commit

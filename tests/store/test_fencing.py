@@ -9,6 +9,8 @@ from pathlib import Path
 from ringback.store.port import Store
 from ringback.store.sqlite import SqliteStore
 from tests.builders import NOON, Clock, Tenant, delivered
+from tests.store.conftest import Look
+from tests.store.test_rollups import recomputed, stored
 
 
 async def test_a_later_life_cannot_use_the_leases_of_the_one_before(store: Store, acme: Tenant) -> None:
@@ -36,6 +38,15 @@ async def test_an_answer_that_reaches_an_earlier_life_counts_for_nobody(store: S
     _, attempts = await store.get_delivery(acme.id, leased.delivery_id)
     assert attempts == ()
     assert await store.record([delivered(taken, NOON)], again) == {leased.delivery_id}
+
+
+async def test_a_result_that_is_not_written_is_not_counted(store: Store, acme: Tenant, look: Look) -> None:
+    leased, other = await acme.sending(), await acme.sending()
+    assert await store.release([leased.delivery_id], acme.node) == 1
+
+    assert await acme.record(delivered(leased, NOON), delivered(other, NOON)) == {other.delivery_id}
+
+    assert stored(look) == recomputed(look)
 
 
 async def test_a_child_process_does_not_keep_its_dead_parent_s_place(

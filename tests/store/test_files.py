@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -54,6 +55,24 @@ async def test_a_database_of_another_application(tmp_path: Path) -> None:
     before = path.read_bytes()
     assert await refused(path) == f"{path} is a database of another application"
     assert path.read_bytes() == before
+
+
+async def test_what_is_refused_is_not_kept_open(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("buy milk\n" * 500)
+    gc.disable()
+    try:
+        with pytest.raises(ConfigurationError) as refusal:
+            await SqliteStore.open(path)
+        # The error still knows the frames, and they whatever was opened in them.
+        assert str(path) not in open_files()
+    finally:
+        gc.enable()
+    assert refusal.value.__traceback__ is not None
+
+
+def open_files() -> set[str]:
+    return {os.readlink(one) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()}
 
 
 async def test_a_database_of_a_newer_version(database: Path, acme: Tenant, look: Look) -> None:

@@ -118,6 +118,34 @@ def test_the_sentence_is_short_and_has_no_values_in_it() -> None:
     assert problem.endswith("; and more")
 
 
+def test_of_a_large_payload_only_the_first_problem_is_told_and_looked_for() -> None:
+    """Each problem found costs memory: what this process takes shows how many were looked for."""
+    code = """
+import resource
+from ringback.catalog import BUILT_IN, warm_up
+warm_up()
+data = {**BUILT_IN["conversation.ended"].example, "Clients": [{}] * 85_000}
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(BUILT_IN["conversation.ended"].problems(data))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    problem, mebibytes = ran.stdout.splitlines()
+    assert problem.endswith(" is missing; there may be more")
+    assert problem.startswith("Clients[0].")
+    assert int(mebibytes) < 100
+
+
+def test_of_an_ordinary_payload_several_problems_are_told() -> None:
+    ended = BUILT_IN["conversation.ended"]
+    clients = [{**ended.example["Clients"][0]} for _ in range(4)]
+    del clients[0]["LeftAt"], clients[3]["LeftAt"]
+    problem = ended.problems({**ended.example, "Clients": clients, "MessageCount": -1})
+    assert problem is not None
+    told = {one.partition(":")[0] for one in problem.split("; ")}
+    assert told == {"Clients[0].LeftAt is missing", "Clients[3].LeftAt is missing", "MessageCount"}
+
+
 @pytest.mark.parametrize("data", [None, [], "text", 3, True])
 def test_data_that_is_no_object_is_a_problem(data: Any) -> None:
     problem = BUILT_IN["call.started"].problems(data)
@@ -154,6 +182,17 @@ def test_a_schema_that_points_elsewhere_fetches_nothing() -> None:
 
 def test_types_are_cheap_to_know_until_a_payload_is_checked() -> None:
     code = "import sys, ringback.catalog; sys.exit('jsonschema_rs' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_after_a_warm_up_nothing_is_left_to_compile() -> None:
+    code = (
+        "import jsonschema_rs\n"
+        "from ringback.catalog import BUILT_IN, warm_up\n"
+        "warm_up()\n"
+        "del jsonschema_rs.Draft202012Validator\n"
+        "assert all(one.problems(one.example) is None for one in BUILT_IN.values())\n"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -11,7 +11,7 @@ from tests.builders import Clock, a_tenant
 from tests.store.test_faults import FailingDisk
 
 from ringback.admit import Draft
-from ringback.errors import StoreBroken
+from ringback.errors import StoreBroken, StoreUnavailable
 from ringback.ingest import Ingest
 from ringback.model import Integration, Leased
 from ringback.observe import Metrics, Observer
@@ -29,6 +29,9 @@ class NoSlots:
         raise AssertionError("nothing was taken")
 
     def wake(self) -> None: ...
+
+    def store_unavailable(self, error: StoreUnavailable) -> None:
+        raise AssertionError("a disk that breaks is not one that is away") from error
 
     def start(self, _leased: Leased) -> None:
         raise AssertionError("nothing was taken")

@@ -7,7 +7,7 @@ import threading
 
 from ringback.observe import MAX_WAITING_LINES, EventLine, WideLog
 
-LINE = EventLine("2026-11-23T12:00:00.000Z", "event", "evt_1", "call.failed", 1, 2, 3, 0.5)
+LINE = EventLine("2026-11-23T12:00:00.000Z", "info", "event", "evt_1", "call.failed", 1, 2, 3, 0.5)
 PATIENCE = 20
 
 

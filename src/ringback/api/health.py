@@ -25,12 +25,14 @@ class Unready(Shown):
     reason: str
 
 
+@router.head("/health/live", include_in_schema=False)
 @router.get("/health/live")
 async def live() -> Live:
     """The process runs."""
     return Live()
 
 
+@router.head("/health/ready", include_in_schema=False)
 @router.get("/health/ready", responses={503: {"model": Unready, "description": "It takes no traffic now"}})
 async def ready(request: Request, response: Response) -> Ready | Unready:
     """It takes traffic: it is not draining, and the database can commit."""

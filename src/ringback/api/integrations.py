@@ -24,7 +24,8 @@ router = APIRouter(
     prefix="/api/v1/business/{BusinessId}/integrations", tags=["Integrations"], route_class=ControlRoute
 )
 
-MAX_TRIES = 5
+# Of changes at the same time one wins each round: so many may wait for their turn.
+MAX_TRIES = 64
 _WALK = "integrations"
 _FAULT = FieldError("Fields.Url", "must begin with https://")
 _S = IntegrationState

@@ -9,21 +9,21 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from http import HTTPStatus
-from typing import Any
-
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ringback.api.answers import Answer, new_request_id
+from ringback.api.connection import GuardedProtocol
 from ringback.api.publish import (
     BODY_SECONDS,
+    LARGE_BODY_BYTES,
     READ_ON_BYTES,
+    START_BYTES,
     Publishing,
     Submitted,
     is_publish,
     too_large,
     too_slow,
 )
-from ringback.errors import RingbackError
+from ringback.errors import NotFound, RingbackError, Unavailable
 from ringback.match import BusinessView
 
 _STATUS_LINES = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n".encode() for one in HTTPStatus}
@@ -36,17 +36,23 @@ class _Exchange:
         "body",
         "disconnected",
         "error",
+        "held",
         "keep_alive",
         "message_event",
         "more_body",
         "request_id",
         "response_complete",
+        "size",
+        "start",
         "timer",
         "view",
     )
 
     def __init__(self, keep_alive: bool, wake: asyncio.Event) -> None:
         self.body = bytearray()
+        self.size = 0
+        self.start = b""
+        self.held = 0
         self.keep_alive = keep_alive
         self.message_event = wake
         self.more_body = True
@@ -58,11 +64,10 @@ class _Exchange:
         self.timer: asyncio.TimerHandle | None = None
 
 
-class PublishProtocol(HttpToolsProtocol):
+class PublishProtocol(GuardedProtocol):
     """`publishing` is given by `with_publishing`."""
 
     publishing: Publishing
-    cycle: Any
     _exchange: _Exchange | None = None
     # uvicorn sets the event of whatever cycle is current; nobody waits for an exchange's.
     _unheard = asyncio.Event()
@@ -74,45 +79,37 @@ class PublishProtocol(HttpToolsProtocol):
             exchange.timer = self.loop.call_later(BODY_SECONDS, self._too_slow, exchange)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._exchange is not None and self._exchange.timer is not None:
-            self._exchange.timer.cancel()
+        if self._exchange is not None:
+            self._body_is_there(self._exchange)
         super().connection_lost(exc)
 
     # -- the parser's calls
 
     def on_message_begin(self) -> None:
-        self.url = b""
-        self.expect_100_continue = False
-        self.headers = []
         self._exchange = None
+        super().on_message_begin()
 
-    def on_headers_complete(self) -> None:
+    def take_request(self) -> None:
         if self._takes_the_short_way():
             self._begin()
-            return
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
-        self.url, self.expect_100_continue = url, expects
-        self.headers.extend(headers)
-        super().on_headers_complete()
+        else:
+            super().take_request()
 
     def on_body(self, body: bytes) -> None:
         exchange = self._exchange
         if exchange is None:
             super().on_body(body)
         elif not exchange.response_complete:
-            exchange.body += body
-            if len(exchange.body) > READ_ON_BYTES:
-                self._check_size(exchange)
+            self._gather(exchange, body)
 
     def on_message_complete(self) -> None:
         exchange = self._exchange
         if exchange is None:
             super().on_message_complete()
             return
+        self._between = True
         exchange.more_body = False
-        if exchange.timer is not None:
-            exchange.timer.cancel()
+        self._body_is_there(exchange)
         if not exchange.response_complete:
             self._submit(exchange)
 
@@ -126,8 +123,8 @@ class PublishProtocol(HttpToolsProtocol):
             and (self.cycle is None or self.cycle.response_complete)
             and is_publish(self.parser.get_method().decode("ascii"), self.url.decode("ascii", "replace"))
             and not self.expect_100_continue
+            and not self.flow.write_paused
             and self.parser.get_http_version() == "1.1"
-            and not self.parser.should_upgrade()
         )
 
     def _begin(self) -> None:
@@ -136,31 +133,69 @@ class PublishProtocol(HttpToolsProtocol):
         try:
             exchange.view = self.publishing.open(self.url.decode("ascii"), self.headers)
         except RingbackError as error:
-            # Answered when the body is there, so that its sender is ready to read.
-            exchange.error = error
+            # Answered when the body is there, so that its sender is ready to read. Its traceback would
+            # hold on to all of this.
+            exchange.error = error.with_traceback(None)
 
-    def _check_size(self, exchange: _Exchange) -> None:
-        """Far too large: answered now, and the rest is not waited for."""
-        limit = self.publishing.max_body(exchange.body)
-        if len(exchange.body) > limit + READ_ON_BYTES:
-            exchange.keep_alive = False
-            self._refuse(exchange, too_large(limit))
+    def _gather(self, exchange: _Exchange, part: bytes) -> None:
+        if len(exchange.start) < START_BYTES:
+            exchange.start += part[:START_BYTES]
+        exchange.size += len(part)
+        limit = self.publishing.max_body(exchange.start)
+        if exchange.size > limit + READ_ON_BYTES:
+            # Far too large: answered now, and the rest is not waited for.
+            self._end(exchange, too_large(limit))
+        elif exchange.error is None and exchange.size <= limit:
+            exchange.body += part
+            exchange.held += len(part)
+            if not self.publishing.bodies.take(len(part)):
+                self._end(exchange, Unavailable("too many bodies are on their way in"))
+
+    def _end(self, exchange: _Exchange, error: RingbackError) -> None:
+        """Answer in the middle of the body; nothing can follow it on this connection."""
+        exchange.keep_alive = False
+        self._body_is_there(exchange)
+        self._refuse(exchange, error)
+
+    def _body_is_there(self, exchange: _Exchange) -> None:
+        """Or never will be."""
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+        self.publishing.bodies.give_back(exchange.held)
+        exchange.held = 0
+        if exchange.more_body:
+            exchange.body = bytearray()
 
     def _submit(self, exchange: _Exchange) -> None:
+        view, body = exchange.view, bytes(exchange.body)
+        limit = self.publishing.max_body(exchange.start)
+        if view is None:
+            self._refuse(exchange, exchange.error or NotFound("there is no such business"))
+        elif exchange.size > limit:
+            self._refuse(exchange, too_large(limit))
+        elif len(body) > LARGE_BODY_BYTES:
+            task = self.loop.create_task(self._submit_large(exchange, view, body))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        else:
+            self._submit_small(exchange, view, body)
+
+    def _submit_small(self, exchange: _Exchange, view: BusinessView, body: bytes) -> None:
         try:
-            submitted = self._submitted(exchange)
+            submitted = self.publishing.submit(view, body)
         except Exception as error:  # noqa: BLE001 - the top of a request: every error becomes its answer
             self._refuse(exchange, error)
-            return
-        submitted.committed.add_done_callback(partial(self._committed, exchange, submitted))
+        else:
+            submitted.committed.add_done_callback(partial(self._committed, exchange, submitted))
 
-    def _submitted(self, exchange: _Exchange) -> Submitted:
-        if exchange.error is not None or exchange.view is None:
-            raise exchange.error or RingbackError("a publish without a business")
-        limit = self.publishing.max_body(exchange.body)
-        if len(exchange.body) > limit:
-            raise too_large(limit)
-        return self.publishing.submit(exchange.view, bytes(exchange.body))
+    async def _submit_large(self, exchange: _Exchange, view: BusinessView, body: bytes) -> None:
+        try:
+            submitted = await self.publishing.submit_large(view, body)
+            await submitted.committed
+        except Exception as error:  # noqa: BLE001 - as above
+            self._refuse(exchange, error)
+        else:
+            self._answer(exchange, submitted.answer(exchange.request_id))
 
     def _committed(self, exchange: _Exchange, submitted: Submitted, _done: object) -> None:
         try:
@@ -172,8 +207,7 @@ class PublishProtocol(HttpToolsProtocol):
 
     def _too_slow(self, exchange: _Exchange) -> None:
         if exchange.more_body and not exchange.response_complete:
-            exchange.keep_alive = False
-            self._refuse(exchange, too_slow())
+            self._end(exchange, too_slow())
 
     def _refuse(self, exchange: _Exchange, error: Exception) -> None:
         self._answer(exchange, self.publishing.refuse(error, exchange.request_id))
@@ -194,6 +228,6 @@ class PublishProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
 
-def with_publishing(publishing: Publishing) -> type[HttpToolsProtocol]:
+def with_publishing(publishing: Publishing) -> type[PublishProtocol]:
     """uvicorn makes a protocol per connection from a class: this one knows where publishes go."""
     return type("BoundPublishProtocol", (PublishProtocol,), {"publishing": publishing})

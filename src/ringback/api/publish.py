@@ -19,7 +19,15 @@ from ringback.api.answers import Answer, answer_of, new_request_id, success
 from ringback.api.auth import authenticate, authorise
 from ringback.api.bodies import check_content_type
 from ringback.api.context import Context
-from ringback.errors import BodyTooLarge, InvalidJson, NotFound
+from ringback.errors import (
+    BodyTooLarge,
+    FieldError,
+    InvalidApiKey,
+    InvalidJson,
+    InvalidRequest,
+    NotFound,
+    UnsupportedMediaType,
+)
 from ringback.ingest import Ingest
 from ringback.match import BusinessView
 from ringback.model import Scope
@@ -39,6 +47,13 @@ MAX_FRAME_BYTES = 4 * 1024
 # An over-large body is read this much further, so that its sender sees the answer.
 READ_ON_BYTES = 1024 * 1024
 BODY_SECONDS = 30.0
+# Enough of a body to see whether it is an array.
+START_BYTES = 64
+# Parsed apart from the loop and checked in slices, so that no other request waits for it.
+LARGE_BODY_BYTES = 256 * 1024
+SLICE_EVENTS = 20
+# All bodies that are on their way in, together.
+MAX_BODIES_BYTES = 256 * 1024 * 1024
 
 
 class PublishAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -54,6 +69,7 @@ class Publishing:
         self._context = context
         self._ingest = ingest
         self._refused = refused
+        self.bodies = Budget(MAX_BODIES_BYTES)
 
     def open(self, path: str, headers: RawHeaders) -> BusinessView:
         """Raises InvalidApiKey, PermissionDenied, NotFound, BusinessDisabled, UnsupportedMediaType."""
@@ -68,17 +84,32 @@ class Publishing:
         """Raises InvalidJson, InvalidRequest, BodyTooLarge, Unavailable."""
         parsed = parse_frame(body)
         batch = isinstance(parsed, list)
-        frames: list[Frame] = parsed if isinstance(parsed, list) else [parsed]
+        drafts = self._admit(view, parsed if isinstance(parsed, list) else [parsed], batch=batch)
+        return Submitted(drafts, batch, self._ingest.publish(view.business.business_id, drafts))
+
+    async def submit_large(self, view: BusinessView, body: bytes) -> Submitted:
+        """The same, giving way to others in between."""
+        parsed = await asyncio.to_thread(parse_frame, body)
+        batch = isinstance(parsed, list)
+        frames = parsed if isinstance(parsed, list) else [parsed]
+        drafts: list[Draft] = []
+        for start in range(0, len(frames), SLICE_EVENTS):
+            drafts += self._admit(view, frames[start : start + SLICE_EVENTS], batch=batch, first=start)
+            await asyncio.sleep(0)
+        return Submitted(drafts, batch, self._ingest.publish(view.business.business_id, drafts))
+
+    def _admit(
+        self, view: BusinessView, frames: Sequence[Frame], *, batch: bool, first: int = 0
+    ) -> list[Draft]:
         now = self._context.store.now()
-        drafts = admit(
+        return admit(
             view,
             frames,
             now,
             lambda: ids.event_id(now, os.urandom(ids.EVENT_ID_RANDOM_BYTES)),
             self._context.max_event_bytes,
-            batch=batch,
+            first=first if batch else None,
         )
-        return Submitted(drafts, batch, self._ingest.publish(view.business.business_id, drafts))
 
     def refuse(self, error: Exception, request_id: str) -> Answer:
         answer = answer_of(error, request_id)
@@ -87,7 +118,7 @@ class Publishing:
 
     def max_body(self, start: bytes | bytearray) -> int:
         """How large a body that begins so may be: an array is a batch."""
-        if start[:64].lstrip()[:1] == b"[":
+        if start[:START_BYTES].lstrip()[:1] == b"[":
             return MAX_BATCH_BYTES
         return self._context.max_event_bytes + MAX_FRAME_BYTES
 
@@ -114,6 +145,22 @@ class Submitted:
         return success(answers if self._batch else answers[0], 202, request_id)
 
 
+class Budget:
+    """Bytes that may be held at once, by all together."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    def take(self, size: int) -> bool:
+        """Counted in any case; False where it is too much."""
+        self._taken += size
+        return self._taken <= self._most
+
+    def give_back(self, size: int) -> None:
+        self._taken -= size
+
+
 def is_publish(method: str, path: str) -> bool:
     return method == "POST" and path.startswith(PATH_PREFIX) and path.endswith(PATH_SUFFIX)
 
@@ -130,9 +177,13 @@ def _named(headers: RawHeaders) -> tuple[bytes | None, bytes | None]:
     authorization = content_type = None
     for name, value in headers:
         if name == b"authorization":
+            if authorization is not None:
+                raise InvalidApiKey("the Authorization header is there twice")
             authorization = value
         elif name == b"content-type":
             content_type = value
+        elif name == b"content-encoding" and value.lower() != b"identity":
+            raise UnsupportedMediaType("send the body as it is, without a Content-Encoding")
     return authorization, content_type
 
 
@@ -149,6 +200,12 @@ def _check_content_type(content_type: bytes | None) -> None:
     check_content_type(None if content_type is None else content_type.decode("latin-1"))
 
 
+def _refuse_parameters(query: bytes) -> None:
+    if query:
+        name = query.partition(b"=")[0].decode("latin-1")[:100]
+        raise InvalidRequest(FieldError(name, "is not a parameter of this call"))
+
+
 class PublishRoute:
     """The same as ASGI."""
 
@@ -158,11 +215,12 @@ class PublishRoute:
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         request_id, reading = new_request_id(), False
         try:
+            _refuse_parameters(scope["query_string"])
             view = self._publishing.open(scope["path"], scope["headers"])
             reading = True
             body = await self._read(receive)
             reading = False
-            submitted = self._publishing.submit(view, body)
+            submitted = await self._publishing.submit_large(view, body)
             await submitted.committed
             answer = submitted.answer(request_id)
         except Exception as error:  # noqa: BLE001 - the top of a request: every error becomes its answer

@@ -35,6 +35,7 @@ from ringback.store.port import Change, QueueDepth, Store
 RELEASE_RETRY_SECONDS = 0.5
 LAST_RECORD_SECONDS = 1.0
 MAX_TESTS = 50
+AWAY_SECONDS = 5.0
 
 
 class Observer(Protocol):
@@ -59,7 +60,7 @@ class Engine:
         pace: Pace = Pace(),  # noqa: B008 - a frozen value
     ) -> None:
         self.lanes = Lanes(window)
-        self.can_commit = True
+        self._away_until = 0.0
         self._store = store
         self._node = node
         self._live = live
@@ -71,8 +72,8 @@ class Engine:
         self._configuration = EMPTY
         self._tasks: list[asyncio.Task[None]] = []
         self._on_broken: Callable[[BaseException], None] = lambda error: observer.trouble("engine", error)
-        self._recorder = Recorder(store, node, self._recorded, self._store_unavailable)
-        self._claims = Claims(store, node, self.lanes, live, self.start, self._store_unavailable, pace.look)
+        self._recorder = Recorder(store, node, self._recorded, self.store_unavailable)
+        self._claims = Claims(store, node, self.lanes, live, self.start, self.store_unavailable, pace.look)
         self._upkeep = Upkeep(
             store,
             node,
@@ -197,6 +198,11 @@ class Engine:
             self._tests -= 1
 
     @property
+    def can_commit(self) -> bool:
+        """Whether no commit has failed for a while: a small one may still fit where a large one does not."""
+        return asyncio.get_running_loop().time() >= self._away_until
+
+    @property
     def in_flight(self) -> int:
         return len(self._known)
 
@@ -260,10 +266,11 @@ class Engine:
         )
 
     def _set_alive(self, alive: bool) -> None:
-        self.can_commit = alive
+        if not alive:
+            self._away_until = asyncio.get_running_loop().time() + AWAY_SECONDS
 
-    def _store_unavailable(self, error: StoreUnavailable) -> None:
-        self.can_commit = False
+    def store_unavailable(self, error: StoreUnavailable) -> None:
+        self._set_alive(False)
         self._observer.trouble("store", error)
 
     # -- giving back
@@ -289,7 +296,7 @@ class Engine:
             failpoint.reach("before_release")
             self._observer.released(await self._store.release(delivery_ids, self._node))
         except StoreUnavailable as error:
-            self._store_unavailable(error)
+            self.store_unavailable(error)
             return False
         self._known.difference_update(delivery_ids)
         return True

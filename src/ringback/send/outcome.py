@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Sequence
 
 import pycurl  # type: ignore[import-untyped]  # ships no types
@@ -18,6 +19,7 @@ READ_BODY = 64 * 1024
 KEPT_BODY = 16 * 1024
 MAX_HEADERS = 64 * 1024
 FINAL_STATUS = 200
+QUOTED = 60
 
 # libcurl's codes that pycurl has no names for.
 _HTTP2_STREAM, _TOO_LARGE = 92, 100
@@ -27,6 +29,7 @@ _BY_CODE: dict[int, FailureClass] = {
     pycurl.E_PARTIAL_FILE: _C.RESPONSE_TRUNCATED,
     pycurl.E_UNSUPPORTED_PROTOCOL: _C.RESPONSE_TRUNCATED,
     pycurl.E_FTP_WEIRD_SERVER_REPLY: _C.RESPONSE_TRUNCATED,
+    pycurl.E_BAD_CONTENT_ENCODING: _C.RESPONSE_TRUNCATED,
     pycurl.E_SSL_CIPHER: _C.TLS_PROTOCOL,
     pycurl.E_SSL_ISSUER_ERROR: _C.TLS_UNTRUSTED,
     pycurl.E_SSL_INVALIDCERTSTATUS: _C.TLS_UNTRUSTED,
@@ -42,6 +45,7 @@ _CUT_CODES = frozenset(
     }
 )
 _EMPTY_LINES = frozenset({b"\r\n", b"\n"})
+_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+([1-9]\d\d)(?:\s|$)", re.IGNORECASE)
 # OpenSSL's results; 0 and 1 are what is left when libcurl itself compares the names.
 _X509_EXPIRED, _X509_NAME_MISMATCHES = 10, frozenset({0, 1, 62, 64})
 _HTTP_VERSIONS = {
@@ -55,7 +59,8 @@ class Ending(Value, frozen=True, kw_only=True):
     """A finished transfer. Times are libcurl's: microseconds from its start, 0 where not reached.
 
     `received` counts the body's bytes, `body` has the first of them. `dialled` is the last address that
-    a connection was opened to, `refused_address` one that it was not, because it is not public.
+    a connection was opened to, `refused_address` one that it was not, because it is not public. `fault`
+    says what failed on our side.
     """
 
     code: int
@@ -67,6 +72,7 @@ class Ending(Value, frozen=True, kw_only=True):
     received: int
     dialled: str | None
     refused_address: str | None
+    fault: str | None
     peer: tuple[str, int]
     http_version: int
     new_connections: int
@@ -118,15 +124,21 @@ def written_address(address: str, port: int) -> str:
 
 def head_of(lines: Sequence[bytes]) -> Head:
     """Interim answers come before the final one, trailers after its empty line: neither counts."""
-    start, end = 0, _end_of_block(lines, 0)
-    while end < len(lines) and _status(lines[start]) < FINAL_STATUS:
-        start, end = end + 1, _end_of_block(lines, end + 1)
-    if end == len(lines):
-        return NO_HEAD
-    fields = [line.decode("latin-1").partition(":") for line in lines[start + 1 : end]]
-    return Head(
-        status=_status(lines[start]), headers=tuple([(name, value.strip()) for name, _, value in fields])
-    )
+    start = _start_of_block(lines, 0)
+    while (end := _end_of_block(lines, start)) < len(lines):
+        status = _status(lines[start])
+        if status is None:
+            return NO_HEAD
+        if status >= FINAL_STATUS:
+            return Head(status=status, headers=_fields(lines[start + 1 : end]))
+        start = _start_of_block(lines, end + 1)
+    return NO_HEAD
+
+
+def _start_of_block(lines: Sequence[bytes], start: int) -> int:
+    while start < len(lines) and lines[start] in _EMPTY_LINES:
+        start += 1
+    return start
 
 
 def _end_of_block(lines: Sequence[bytes], start: int) -> int:
@@ -137,9 +149,15 @@ def _end_of_block(lines: Sequence[bytes], start: int) -> int:
     return len(lines)
 
 
-def _status(status_line: bytes) -> int:
-    """Of `HTTP/1.1 200 OK`, which libcurl has already found well-formed."""
-    return int(status_line.split(None, 2)[1])
+def _status(line: bytes) -> int | None:
+    """Of `HTTP/1.1 200 OK`; libcurl lets much through that is no such line."""
+    found = _STATUS_LINE.match(line)
+    return int(found[1]) if found else None
+
+
+def _fields(lines: Sequence[bytes]) -> tuple[tuple[str, str], ...]:
+    fields = [line.decode("latin-1").partition(":") for line in lines]
+    return tuple([(name, value.strip()) for name, colon, value in fields if colon])
 
 
 def _timings(ending: Ending, dns_ms: float | None, total_ms: float) -> Timings:
@@ -159,15 +177,15 @@ def _timings(ending: Ending, dns_ms: float | None, total_ms: float) -> Timings:
 def _failure(ending: Ending, head: Head) -> FailureClass | None:
     if ending.code == _TOO_LARGE or sum(map(len, ending.header_lines)) > MAX_HEADERS:
         return FailureClass.TOO_LARGE
-    if ending.code == pycurl.E_OK:
+    if ending.code == pycurl.E_OK or ending.cut_by_us:
         return FailureClass.RESPONSE_TRUNCATED if head is NO_HEAD else None
-    if ending.cut_by_us:
-        return None
     return _failure_of_code(ending)
 
 
 def _failure_of_code(ending: Ending) -> FailureClass:
     code = ending.code
+    if ending.fault is not None:
+        return FailureClass.SENDER_ERROR
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return FailureClass.RESPONSE_TIMEOUT if _was_connected(ending) else FailureClass.CONNECT_TIMEOUT
     if code == pycurl.E_COULDNT_CONNECT:
@@ -223,7 +241,7 @@ def _detail(failure: FailureClass, ending: Ending, head: Head, timeout_ms: int) 
         case FailureClass.TOO_LARGE:
             return f"the answer's headers are over {MAX_HEADERS // 1024} KiB"
         case FailureClass.SENDER_ERROR:
-            return f"libcurl stopped with error {ending.code}"
+            return ending.fault or f"libcurl stopped with error {ending.code}"
     return _tls_complaint(ending)
 
 
@@ -238,11 +256,24 @@ def _reason(ending: Ending) -> str | None:
 
 
 def _truncation(ending: Ending, head: Head) -> str:
+    if ending.code == pycurl.E_BAD_CONTENT_ENCODING:
+        return "the answer is in an encoding that was not asked for"
     if not ending.header_lines:
         return "what came back is not an HTTP answer"
     if head is NO_HEAD:
-        return "the answer ended within its headers"
+        return _headless(ending.header_lines)
     return f"the answer ended after {ending.received} bytes of its body"
+
+
+def _headless(lines: Sequence[bytes]) -> str:
+    """Quotes the first line that is where a status line should be."""
+    start = _start_of_block(lines, 0)
+    if start == len(lines):
+        return "what came back is not an HTTP answer: it began with an empty line"
+    if _status(lines[start]) is None:
+        began = lines[start].decode("latin-1").strip()[:QUOTED]
+        return f"what came back is not an HTTP answer: it began with {began!a}"
+    return "the answer ended within its headers"
 
 
 def _progress(ending: Ending, head: Head) -> str:

@@ -4,15 +4,22 @@ Registering a socket costs more than all else in a small POST, so a kept-alive c
 registered between its requests, until it has something unasked to say. libcurl closes sockets without
 a word, and their numbers are used again by whoever comes next: that is why they have a selector of
 their own, which the loop watches, and are never the loop's.
+
+Once a callback has failed, libcurl refuses a multi handle for ever. None may raise into it, and a
+handle that broke all the same is given up, with what it carried: the next start makes a new one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import selectors
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pycurl  # type: ignore[import-untyped]  # ships no types
+
+logger = logging.getLogger(__name__)
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 KEPT_CONNECTIONS = 1024
@@ -26,32 +33,41 @@ class Reactor:
     def __init__(self, loop: asyncio.AbstractEventLoop, finished: Finished) -> None:
         self._loop = loop
         self._finished = finished
-        self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_interest)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, KEPT_CONNECTIONS)
+        self._multi: pycurl.CurlMulti = None  # the next start makes it
+        self._broken: str | None = None
         self._selector = selectors.DefaultSelector()
         self._loop.add_reader(self._selector, self._on_ready)
         self._wanted: dict[int, int] = {}
         self._registered: dict[int, int] = {}
-        self._running = 0
+        self._running: set[pycurl.Curl] = set()
         self._due: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = 0.0
+        self._timer: asyncio.Handle | None = None
         self._turn: asyncio.Handle | None = None
 
     def start(self, handle: pycurl.Curl) -> None:
-        self._multi.add_handle(handle)
-        self._running += 1
+        """Raises `pycurl.error` where there is no multi handle to be had."""
+        if self._multi is None:
+            self._multi = self._new_multi()
+        self._running.add(handle)
+        try:
+            self._multi.add_handle(handle)
+        except pycurl.error as error:
+            self._broken = _named(error)
+        if self._broken is not None:
+            self._give_up()
 
     def abandon(self, handle: pycurl.Curl) -> None:
-        self._multi.remove_handle(handle)
+        if handle in self._running:
+            self._remove(handle)
 
     def close(self) -> None:
         """Every handle must have finished or been abandoned."""
         for waiting in (self._timer, self._turn):
             if waiting is not None:
                 waiting.cancel()
-        self._multi.close()
+        if self._multi is not None:
+            self._multi.close()
         self._loop.remove_reader(self._selector)
         self._selector.close()
 
@@ -60,12 +76,22 @@ class Reactor:
         self._register(fd, 0)
         return int(pycurl.SOCKOPT_OK)
 
+    def _new_multi(self) -> pycurl.CurlMulti:
+        multi = pycurl.CurlMulti()
+        multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_interest)
+        multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        multi.setopt(pycurl.M_MAXCONNECTS, KEPT_CONNECTIONS)
+        return multi
+
     def _on_interest(self, interest: int, fd: int, _multi: pycurl.CurlMulti, _data: object) -> None:
-        wanted = 0 if interest == pycurl.POLL_REMOVE else interest
-        self._wanted[fd] = wanted
-        registered = self._registered.get(fd, 0)
-        if registered != wanted and not (registered == READ and not wanted):
-            self._register(fd, wanted)
+        try:
+            wanted = 0 if interest == pycurl.POLL_REMOVE else interest
+            self._wanted[fd] = wanted
+            registered = self._registered.get(fd, 0)
+            if registered != wanted and not (registered == READ and not wanted):
+                self._register(fd, wanted)
+        except Exception as error:  # noqa: BLE001 - as said above
+            self._broken = _named(error)
 
     def _register(self, fd: int, events: int) -> None:
         registered = self._registered.get(fd, 0)
@@ -80,26 +106,28 @@ class Reactor:
 
     def _on_ready(self) -> None:
         for key, events in self._selector.select(0):
-            if self._wanted[key.fd]:
+            if self._wanted.get(key.fd):
                 self._act(key.fd, events)
             else:
                 self._register(key.fd, 0)
 
     def _on_timer(self, delay_ms: int) -> None:
-        if delay_ms == 0:
-            if self._turn is None:
+        try:
+            if delay_ms:
+                self._due = None if delay_ms < 0 else self._loop.time() + delay_ms / 1000
+                self._arm()
+            elif self._turn is None:
                 self._turn = self._loop.call_soon(self._on_turn)
-            return
-        self._due = None if delay_ms < 0 else self._loop.time() + delay_ms / 1000
-        self._arm()
+        except Exception as error:  # noqa: BLE001 - as said above
+            self._broken = _named(error)
 
     def _arm(self) -> None:
         """A timer that is armed too early is left alone: it looks again when it fires."""
-        if self._due is None or (self._timer is not None and self._timer.when() <= self._due):
+        if self._due is None or (self._timer is not None and self._armed_for <= self._due):
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._due, self._on_due)
+        self._timer, self._armed_for = self._loop.call_at(self._due, self._on_due), self._due
 
     def _on_due(self) -> None:
         self._timer = None
@@ -116,18 +144,67 @@ class Reactor:
         self._act(pycurl.SOCKET_TIMEOUT, 0)
 
     def _act(self, fd: int, events: int) -> None:
-        _, running = self._multi.socket_action(fd, events)
-        if running < self._running:
-            self._collect()
+        if self._multi is None:
+            return
+        try:
+            _, running = self._multi.socket_action(fd, events)
+            if running < len(self._running):
+                self._collect()
+        except pycurl.error as error:
+            self._broken = _named(error)
+        if self._broken is not None:
+            self._give_up()
 
     def _collect(self) -> None:
         waiting = 1
-        while waiting:
+        while waiting and self._multi is not None:
             waiting, succeeded, failed = self._multi.info_read()
-            self._running -= len(succeeded) + len(failed)
             for handle in succeeded:
-                self._multi.remove_handle(handle)
-                self._finished(handle, pycurl.E_OK, "")
+                self._end(handle, pycurl.E_OK, "")
             for handle, code, message in failed:
-                self._multi.remove_handle(handle)
-                self._finished(handle, code, message)
+                self._end(handle, code, message)
+
+    def _end(self, handle: pycurl.Curl, code: int, message: str) -> None:
+        """What is not running any more was lost with its multi handle, by a start in between."""
+        if handle not in self._running:
+            return
+        self._remove(handle)
+        self._tell(handle, code, message)
+
+    def _remove(self, handle: pycurl.Curl) -> None:
+        self._running.remove(handle)
+        try:
+            self._multi.remove_handle(handle)
+        except pycurl.error as error:
+            self._broken = _named(error)
+
+    def _tell(self, handle: pycurl.Curl, code: int, message: str) -> None:
+        try:
+            self._finished(handle, code, message)
+        except Exception:
+            logger.exception("the end of a transfer was not taken")
+
+    def _give_up(self) -> None:
+        lost, reason = tuple(self._running), self._broken or ""
+        logger.error("a multi handle of libcurl broke", extra={"reason": reason, "lost": len(lost)})
+        for handle in lost:
+            self._remove(handle)
+        with suppress(pycurl.error):
+            self._multi.close()
+        self._multi = self._broken = self._due = None
+        self._forget_sockets()
+        self._loop.call_soon(self._tell_lost, lost, reason)
+
+    def _forget_sockets(self) -> None:
+        for fd in tuple(self._selector.get_map()):
+            self._selector.unregister(fd)
+        self._registered.clear()
+        self._wanted.clear()
+
+    def _tell_lost(self, lost: Sequence[pycurl.Curl], reason: str) -> None:
+        for handle in lost:
+            self._tell(handle, pycurl.E_ABORTED_BY_CALLBACK, reason)
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

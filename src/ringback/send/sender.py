@@ -192,32 +192,44 @@ class Sender:
         return pins
 
     def _on_finished(self, handle: pycurl.Curl, code: int, message: str) -> None:
-        attempt, transfer = self._sending.pop(handle)
-        outcome = outcome_of(
-            transfer.ending(code, message),
-            started_at=attempt.started_at,
-            ended_at=self._clock(),
-            dns_ms=attempt.dns_ms,
-            total_ms=attempt.elapsed_ms(),
-            timeout_ms=attempt.request.timeout_ms,
-        )
+        under_way = self._sending.pop(handle, None)
+        if under_way is None:
+            return  # Lost with its multi handle, then stopped before that was told.
+        attempt, transfer = under_way
+        outcome = self._outcome(attempt, transfer, code, message)
         self._idle.append(transfer)
         if outcome.transport is FailureClass.SENDER_ERROR:
-            logger.error("an attempt failed on our side", extra={"code": code})
+            logger.error("an attempt failed on our side", extra={"code": code, "reason": outcome.detail})
         self._tell(attempt, outcome)
+
+    def _outcome(self, attempt: Attempt, transfer: Transfer, code: int, message: str) -> Outcome:
+        try:
+            return outcome_of(
+                transfer.ending(code, message),
+                started_at=attempt.started_at,
+                ended_at=self._clock(),
+                dns_ms=attempt.dns_ms,
+                total_ms=attempt.elapsed_ms(),
+                timeout_ms=attempt.request.timeout_ms,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever came back, there is an outcome to tell
+            detail = f"the answer could not be read: {type(error).__name__}"
+            return self._failed(attempt, FailureClass.SENDER_ERROR, detail)
 
     def _fail_soon(self, attempt: Attempt, failure: FailureClass, detail: str) -> None:
         self._loop.call_soon(self._fail, attempt, failure, detail)
 
     def _fail(self, attempt: Attempt, failure: FailureClass, detail: str) -> None:
-        outcome = Outcome(
+        self._tell(attempt, self._failed(attempt, failure, detail))
+
+    def _failed(self, attempt: Attempt, failure: FailureClass, detail: str) -> Outcome:
+        return Outcome(
             started_at=attempt.started_at,
             ended_at=self._clock(),
             timings=Timings(dns_ms=attempt.dns_ms, total_ms=attempt.elapsed_ms()),
             transport=failure,
             detail=detail,
         )
-        self._tell(attempt, outcome)
 
     def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
         self._in_flight -= 1

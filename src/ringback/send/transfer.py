@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,10 +16,14 @@ from ringback.send.outcome import KEPT_BODY, READ_BODY, Ending, written_address
 
 MAX_IDLE_SECONDS = 90
 MAX_CONNECTION_SECONDS = 300
+_NO_DESCRIPTOR = "no file descriptor left"
 
 
 class Transfer:
-    """Carries one attempt at a time; `ending` says what came of it."""
+    """Carries one attempt at a time; `ending` says what came of it.
+
+    What libcurl calls does not raise: it notes the fault, which ends the attempt as an error of ours.
+    """
 
     def __init__(
         self, *, allow_loopback: bool, ca_file: Path | None, on_new_socket: Callable[[int, int], int]
@@ -30,6 +36,8 @@ class Transfer:
         self._received = 0
         self._dialled: str | None = None
         self._refused_address: str | None = None
+        self._fault: str | None = None
+        self._target: str | None = None
         self.handle = pycurl.Curl()
         _set_constants(self.handle, ca_file)
         self.handle.setopt(pycurl.HEADERFUNCTION, self._header_lines.append)
@@ -49,7 +57,7 @@ class Transfer:
         self._header_lines.clear()
         self._body.clear()
         self._received = 0
-        self._dialled = self._refused_address = None
+        self._dialled = self._refused_address = self._fault = None
         set_option = self.handle.setopt
         set_option(pycurl.URL, url)
         set_option(pycurl.HTTPHEADER, lines)
@@ -58,6 +66,8 @@ class Transfer:
         set_option(pycurl.TIMEOUT_MS, timeout_ms)
 
     def ending(self, code: int, message: str) -> Ending:
+        if self._opened is not None:
+            self._note_unused()
         info = self.handle.getinfo
         return Ending(
             code=code,
@@ -69,6 +79,7 @@ class Transfer:
             received=self._received,
             dialled=self._dialled,
             refused_address=self._refused_address,
+            fault=self._fault,
             peer=(info(pycurl.PRIMARY_IP), info(pycurl.PRIMARY_PORT)),
             http_version=info(pycurl.INFO_HTTP_VERSION),
             new_connections=info(pycurl.NUM_CONNECTS),
@@ -81,28 +92,62 @@ class Transfer:
 
     def _on_body(self, chunk: bytes) -> int | None:
         """Anything but None ends the transfer: the answer is cut."""
-        room = KEPT_BODY - len(self._body)
-        if room > 0:
-            self._body += chunk[:room]
-        self._received += len(chunk)
+        try:
+            room = KEPT_BODY - len(self._body)
+            if room > 0:
+                self._body += chunk[:room]
+            self._received += len(chunk)
+        except Exception as error:  # noqa: BLE001 - as said above
+            self._fault = _fault_of(error)
+            return 0
         return None if self._received <= READ_BODY else 0
 
     def _open_socket(self, _purpose: int, target: pycurl.CurlSockAddr) -> socket.socket | int:
         """The only way out: sees the very address that is dialled, whatever any name led to."""
+        try:
+            return self._socket_to(target)
+        except Exception as error:  # noqa: BLE001 - as said above
+            if self._dialled is None:
+                self._fault = _fault_of(error)
+            return int(pycurl.SOCKET_BAD)
+
+    def _socket_to(self, target: pycurl.CurlSockAddr) -> socket.socket | int:
         address, port = target.addr[:2]
         if not is_public(address, allow_loopback=self._allow_loopback):
             self._refused_address = address
             return int(pycurl.SOCKET_BAD)
-        self._dialled = written_address(address, port)
+        self._close_opened()
         self._opened = socket.socket(target.family, target.socktype, target.protocol)
+        self._target = written_address(address, port)
         return self._opened
 
     def _on_duplicated(self, fd: int, purpose: int) -> int:
         """libcurl has its own descriptor of the socket now, `fd`."""
+        try:
+            self._close_opened()
+            self._dialled, self._fault = self._target, None
+            return self._on_new_socket(fd, purpose)
+        except Exception as error:  # noqa: BLE001 - as said above
+            self._fault = _fault_of(error)
+            return int(pycurl.SOCKOPT_ERROR)
+
+    def _note_unused(self) -> None:
+        """A socket is still here where there was no descriptor left to duplicate it."""
+        self._close_opened()
+        if self._dialled is None:
+            self._fault = _NO_DESCRIPTOR
+
+    def _close_opened(self) -> None:
         if self._opened is not None:
             self._opened.close()
             self._opened = None
-        return self._on_new_socket(fd, purpose)
+
+
+def _fault_of(error: Exception) -> str:
+    if isinstance(error, OSError):
+        out_of_them = error.errno in (errno.EMFILE, errno.ENFILE)
+        return _NO_DESCRIPTOR if out_of_them else f"no socket: {os.strerror(error.errno or 0)}"
+    return f"unexpected {type(error).__name__}"
 
 
 def _set_constants(handle: pycurl.Curl, ca_file: Path | None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import apsw
@@ -15,6 +17,7 @@ APPLICATION_ID = 0x52424B31
 BUSY_MS = 5_000
 _STATEMENTS = 500
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+_log = logging.getLogger(__name__)
 _OCTAL = re.compile(r"\\([0-7]{3})")
 MOUNTS = Path("/proc/mounts")
 _NETWORK_FILE_SYSTEMS = (
@@ -61,10 +64,29 @@ def create_file(path: Path) -> None:
 def open_file(path: Path, vfs: str | None = None) -> apsw.Connection:
     """A connection that has changed nothing yet. With a `vfs` of one's own it is the only one on the file."""
     db = apsw.Connection(str(path), flags=_FLAGS, vfs=vfs, statementcachesize=_STATEMENTS)
-    db.set_busy_timeout(BUSY_MS)
-    if vfs is not None:
-        db.pragma("locking_mode", "exclusive")
+    with closed_on_error(db):
+        db.set_busy_timeout(BUSY_MS)
+        if vfs is not None:
+            db.pragma("locking_mode", "exclusive")
     return db
+
+
+@contextmanager
+def closed_on_error(db: apsw.Connection) -> Iterator[None]:
+    """Whoever does not get the connection cannot close it."""
+    try:
+        yield
+    except BaseException:
+        close(db)
+        raise
+
+
+def close(db: apsw.Connection) -> None:
+    """A disk that fails here takes nothing with it: what was committed is in the log already."""
+    try:
+        db.close()
+    except apsw.Error as error:
+        _log.warning("the database was not closed cleanly: %s", error)
 
 
 def configure(db: apsw.Connection, cache_kib: int = 65_536) -> None:
@@ -80,8 +102,9 @@ def configure(db: apsw.Connection, cache_kib: int = 65_536) -> None:
 
 def connect_reader(path: Path) -> apsw.Connection:
     db = open_file(path)
-    configure(db, cache_kib=16_384)
-    db.pragma("query_only", 1)
+    with closed_on_error(db):
+        configure(db, cache_kib=16_384)
+        db.pragma("query_only", 1)
     return db
 
 

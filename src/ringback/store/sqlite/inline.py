@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 import apsw
 
 from ringback.errors import StoreBroken, StoreUnavailable
+from ringback.store.sqlite.connection import close
 from ringback.store.sqlite.threads import Query, answer
 from ringback.store.sqlite.transaction import Committer, Job
 
@@ -38,7 +39,7 @@ class InlineDatabase:
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._db.close()
+            close(self._db)
 
     def _check_open(self) -> None:
         if self._closed:

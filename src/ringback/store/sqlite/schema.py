@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import apsw
 from ringback.errors import ConfigurationError
 from ringback.store.sqlite.connection import (
     APPLICATION_ID,
+    close,
+    closed_on_error,
     configure,
     connect_reader,
     create_file,
@@ -37,13 +39,17 @@ def open_migrated(
 ) -> tuple[apsw.Connection, list[apsw.Connection]]:
     """The writer's connection and so many for readers. Raises ConfigurationError."""
     with _explained(path):
-        db = _open(path, vfs)
-        try:
+        with ExitStack() as opened:
+            db = _closed_by(opened, _open(path, vfs))
             _bring_up(db, path, clock)
-            return db, [connect_reader(path) for _ in range(readers)]
-        except BaseException:
-            db.close()
-            raise
+            connected = [_closed_by(opened, connect_reader(path)) for _ in range(readers)]
+            opened.pop_all()
+        return db, connected
+
+
+def _closed_by(stack: ExitStack, db: apsw.Connection) -> apsw.Connection:
+    stack.callback(close, db)
+    return db
 
 
 @contextmanager
@@ -64,14 +70,11 @@ def _open(path: Path, vfs: str | None) -> apsw.Connection:
         prepare_place(path)
         create_file(path)
     db = open_file(path, vfs)
-    try:
+    with closed_on_error(db):
         _check_owner(db, path)
         configure(db)
         if db.readonly("main"):
             raise ConfigurationError(f"{path} cannot be written: the file is read-only")
-    except BaseException:
-        db.close()
-        raise
     return db
 
 

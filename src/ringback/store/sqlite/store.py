@@ -37,10 +37,12 @@ from ringback.store.sqlite import (
     record,
     snapshots,
 )
+from ringback.store.sqlite.identity import FileIdentity
 from ringback.store.sqlite.inline import InlineDatabase
 from ringback.store.sqlite.node_locks import NodeLocks
 from ringback.store.sqlite.schema import open_migrated
 from ringback.store.sqlite.threads import READERS, ThreadedDatabase
+from ringback.store.sqlite.transaction import Transaction
 
 
 def wall_ms() -> int:
@@ -51,9 +53,14 @@ class SqliteStore:
     """A database file with `<file>-nodes/` beside it. Made by `open`."""
 
     def __init__(
-        self, database: ThreadedDatabase | InlineDatabase, locks: NodeLocks, clock: Callable[[], int]
+        self,
+        database: ThreadedDatabase | InlineDatabase,
+        file: FileIdentity | None,
+        locks: NodeLocks,
+        clock: Callable[[], int],
     ) -> None:
         self._db = database
+        self._file = file
         self._locks = locks
         self._clock = clock
 
@@ -75,8 +82,9 @@ class SqliteStore:
         if vfs is not None and not inline:
             raise ValueError("a vfs of one's own goes with inline only")
         db, readers = open_migrated(path, clock, vfs, 0 if inline else READERS)
+        file = FileIdentity(path) if vfs is None else None
         database = InlineDatabase(db, on_broken) if inline else ThreadedDatabase(db, readers, on_broken)
-        return cls(database, NodeLocks(path.with_name(f"{path.name}-nodes")), clock)
+        return cls(database, file, NodeLocks(path.with_name(f"{path.name}-nodes")), clock)
 
     # -- life
 
@@ -92,7 +100,14 @@ class SqliteStore:
             raise
 
     async def heartbeat(self, node: Node, now: int) -> None:
-        await self._db.write(lambda tx: lifecycle.show_life(tx, node, now))
+        """Raises StoreBroken, told to `on_broken` too, where the path names another file than the opened."""
+
+        def beat(tx: Transaction) -> None:
+            if self._file is not None:
+                self._file.check()
+            lifecycle.show_life(tx, node, now)
+
+        await self._db.write(beat)
 
     async def leave(self, node: Node) -> None:
         now = self.now()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import apsw
 
 from ringback.errors import StoreBroken, StoreUnavailable
-from ringback.store.sqlite.connection import store_error
+from ringback.store.sqlite.connection import close, store_error
 from ringback.store.sqlite.transaction import Committer, Job, Settled
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ class ThreadedDatabase:
                 _hand_back(batch, self._settled(batch))
                 if healthy and self._committer.broken is not None:
                     self._report(batch[0].future.get_loop(), self._committer.broken)
-        self._db.close()
+        close(self._db)
 
     def _settled(self, batch: Sequence[Waiting]) -> Sequence[Settled]:
         """Whatever goes wrong here, nobody is left waiting: a writer that dies takes the store with it."""
@@ -122,7 +122,7 @@ class ThreadedDatabase:
     def _read_on(self, db: apsw.Connection) -> None:
         while (waiting := self._reads.get()) is not None:
             _hand_back([waiting], [answer(db, waiting.work)])
-        db.close()
+        close(db)
 
 
 def answer(db: apsw.Connection, query: Query[Any]) -> Settled:

@@ -1,0 +1,145 @@
+"""uvicorn's HTTP protocol with the limits that a door to the outside needs.
+
+A head has a size and a time. An `Upgrade` that nobody asked for is left out. A request that cannot be
+parsed never overtakes the answer to the one before it. A client that does not read is not read from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 * 1024
+HEAD_SECONDS = 30.0
+
+_UPGRADE = re.compile(rb"\r\n(?:upgrade|http2-settings):[^\r\n]*", re.IGNORECASE)
+_HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
+_UPGRADE_REFUSED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    cycle: Any
+    _between = True
+    _in_head = False
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    # -- the transport's calls
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._give_time_for_the_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_there()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._between and b"pgrade" in data:
+            data = without_upgrade(data)
+        super().data_received(data)
+        if self._in_head and self._head_timer is None:
+            self._give_time_for_the_head()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # uvicorn's never keeps it open
+        """Who has sent everything and only listens still gets the answer."""
+        if not self._is_answering():
+            return None
+        self.cycle.keep_alive = False
+        return True
+
+    # -- the parser's calls
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._between = False
+        self._head_bytes = 0
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def on_url(self, url: bytes) -> None:
+        self._count_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_is_there()
+        if self.transport.is_closing():
+            return
+        if self.parser.should_upgrade():
+            # Its body could be taken for a request: the connection is of no more use.
+            self._refuse_connection(_UPGRADE_REFUSED)
+            return
+        self.take_request()
+
+    def take_request(self) -> None:
+        """uvicorn's own way: its scope is made only now, for a request that needs one."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._between = True
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    # -- answers
+
+    def send_400_response(self, msg: str) -> None:
+        """What cannot be parsed ends the connection, after the answer that is still owed."""
+        if self._is_answering():
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+        else:
+            super().send_400_response(msg)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.pipeline and not self.transport.is_closing():
+            self.flow.pause_reading()
+
+    def _is_answering(self) -> bool:
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
+
+    # -- limits of a head
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse_connection(_HEAD_TOO_LARGE)
+
+    def _refuse_connection(self, answer: bytes) -> None:
+        if not self._is_answering():
+            self.transport.write(answer)
+        self.transport.close()
+
+    def _give_time_for_the_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _head_is_there(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+def without_upgrade(data: bytes) -> bytes:
+    """The same request, as if it had not offered to speak another protocol: nobody has to accept that."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"", head) + end + rest
