@@ -92,7 +92,8 @@ async def test_an_answer_that_cannot_be_judged_is_a_failure_of_ours(
     to = await node.integration(URL)
     await node.publish(to)
 
-    receiver.open[0](outcome(transport="of no class"))
+    now = node.store.now()
+    receiver.open[0](outcome(started_at=now, ended_at=now, transport="of no class"))
     (result,) = await node.watch.recorded(1)
 
     assert result.failure is FailureClass.SENDER_ERROR

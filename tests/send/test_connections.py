@@ -155,13 +155,13 @@ async def test_phases_are_timed(client: Client, zoo: Zoo, dns: NameServer) -> No
     assert (second.timings.dns_ms, second.timings.connect_ms) == (None, None)
 
 
-async def test_start_and_end_are_read_from_the_clock(zoo: Zoo) -> None:
+async def test_start_and_end_are_read_from_the_clock_and_the_end_is_rounded_up(zoo: Zoo) -> None:
     sender = Sender(allow_loopback=True, clock=count(1_000).__next__)
 
     outcome = await Client(sender).post(zoo.url())
     await sender.close()
 
-    assert (outcome.started_at, outcome.ended_at) == (1_000, 1_001)
+    assert (outcome.started_at, outcome.ended_at) == (1_000, 1_002)
 
 
 @pytest.mark.parametrize("secret", ["whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="])

@@ -207,7 +207,7 @@ class Sender:
             return outcome_of(
                 transfer.ending(code, message),
                 started_at=attempt.started_at,
-                ended_at=self._clock(),
+                ended_at=self._end(),
                 dns_ms=attempt.dns_ms,
                 total_ms=attempt.elapsed_ms(),
                 timeout_ms=attempt.request.timeout_ms,
@@ -222,10 +222,14 @@ class Sender:
     def _fail(self, attempt: Attempt, failure: FailureClass, detail: str) -> None:
         self._tell(attempt, self._failed(attempt, failure, detail))
 
+    def _end(self) -> int:
+        """Rounded up: what is due a while after it must not start a part of a millisecond early."""
+        return self._clock() + 1
+
     def _failed(self, attempt: Attempt, failure: FailureClass, detail: str) -> Outcome:
         return Outcome(
             started_at=attempt.started_at,
-            ended_at=self._clock(),
+            ended_at=self._end(),
             timings=Timings(dns_ms=attempt.dns_ms, total_ms=attempt.elapsed_ms()),
             transport=failure,
             detail=detail,
