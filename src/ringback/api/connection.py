@@ -12,6 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+# Read of a head without seeing its end. What comes in one read (256 KiB at most) is taken as it is.
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 30.0
 
@@ -43,8 +44,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._between and b"pgrade" in data:
             data = without_upgrade(data)
         super().data_received(data)
-        if self._in_head and self._head_timer is None:
-            self._give_time_for_the_head()
+        if self._in_head:
+            self._wait_for_the_head(len(data))
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # uvicorn's never keeps it open
         """Who has sent everything and only listens still gets the answer."""
@@ -62,14 +63,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
-
-    def on_url(self, url: bytes) -> None:
-        self._count_head(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_head(len(name) + len(value))
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -120,10 +113,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # -- limits of a head
 
-    def _count_head(self, size: int) -> None:
+    def _wait_for_the_head(self, size: int) -> None:
+        """Counted by what was read and not by header, which every request would pay for."""
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse_connection(_HEAD_TOO_LARGE)
+        elif self._head_timer is None:
+            self._give_time_for_the_head()
 
     def _refuse_connection(self, answer: bytes) -> None:
         if not self._is_answering():
