@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from ringback.match import EMPTY
 from ringback.store.sqlite import SqliteStore
@@ -15,12 +12,6 @@ from tests.engine.node import a_node
 from tests.zoo import Zoo
 
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
 
 
 class SteppedClock:

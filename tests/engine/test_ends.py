@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,23 +14,6 @@ from tests.engine.staged import PATIENCE, Gate
 from tests.zoo import Zoo
 
 DELIVERED = DeliveryState.DELIVERED
-
-
-@pytest.fixture
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "ringback.db"
-
-
-@pytest.fixture
-async def node(database: Path) -> AsyncIterator[WholeNode]:
-    async with a_node(database) as node:
-        yield node
 
 
 async def test_a_drain_refuses_then_commits_then_finishes_what_was_sent_and_leaves_the_rest(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
-import pytest
 from standardwebhooks import Webhook
 
 from ringback.match import Snapshot
@@ -16,23 +14,11 @@ from ringback.snapshot import LiveSnapshot
 from ringback.store.port import NewBusiness
 from ringback.store.sqlite import SqliteStore
 from tests.builders import change
-from tests.engine.node import WholeNode, a_node
+from tests.engine.node import WholeNode
 from tests.engine.staged import PATIENCE
 from tests.zoo import Zoo
 
 OLD, NEW = "the secret of before", "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-
-@pytest.fixture
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
-
-
-@pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[WholeNode]:
-    async with a_node(tmp_path / "ringback.db") as node:
-        yield node
 
 
 async def test_after_a_change_the_next_event_goes_to_the_new_place_with_the_new_secret(

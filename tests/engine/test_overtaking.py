@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,17 +17,6 @@ from tests.engine.staged import PATIENCE, Gate
 from tests.engine.test_virtual_time import always, publish, set_state, until_settled, with_integrations
 from tests.engine.virtual import Rig, VirtualLoop, run_virtually
 from tests.zoo import Zoo
-
-
-@pytest.fixture
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "ringback.db"
 
 
 class Outbox:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,23 +21,6 @@ from tests.store.test_faults import FailingDisk
 from tests.zoo import Zoo
 
 DELIVERED = DeliveryState.DELIVERED
-
-
-@pytest.fixture
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "ringback.db"
-
-
-@pytest.fixture
-async def node(database: Path) -> AsyncIterator[WholeNode]:
-    async with a_node(database) as node:
-        yield node
 
 
 # ---------------------------------------------------------------- matching is current

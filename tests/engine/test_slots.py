@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,18 +17,6 @@ from ringback.store.sqlite.transaction import Transaction
 from tests.engine.node import WholeNode, a_node, requests, until_at_rest
 from tests.engine.staged import PATIENCE
 from tests.zoo import Zoo
-
-
-@pytest.fixture
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
-
-
-@pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[WholeNode]:
-    async with a_node(tmp_path / "ringback.db") as node:
-        yield node
 
 
 def test_a_claim_asks_for_no_more_than_the_window_has_left() -> None:

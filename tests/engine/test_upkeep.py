@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Set
+from collections.abc import AsyncIterator, Callable, Set
 from pathlib import Path
 
 import pytest
@@ -19,17 +19,6 @@ from tests.engine.staged import PATIENCE
 from tests.zoo import Zoo
 
 RESCUED_WITHIN_SECONDS = 15
-
-
-@pytest.fixture
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "ringback.db"
 
 
 @pytest.fixture
