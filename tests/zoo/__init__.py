@@ -6,11 +6,12 @@
         zoo.tls_url("expired")                # the same paths behind TLS, good or bad
         zoo.received                          # every request, whole, in the order it came
 
-Paths: `ok`, `status/CODE`, `verified` (checks the signature with the `standardwebhooks` package),
-`script/NAME` (the statuses given to `zoo.script`), `gate/NAME`, `never`, `drip`, `drip-headers`, `reset`,
-`reset-half`, `hang-up`, `half`, `half-chunk`, `half-headers`, `flood`, `flood-chunked`, `body/BYTES`,
-`huge-headers`, `endless-headers`, `endless-interim`, `odd-headers`, `last-answer` (then closes),
-`too-long` (more than its Content-Length says), `garbage`, `interim`, `trailers`.
+Paths: `ok`, `status/CODE`, `says/CODE` (with a reason as JSON), `page/NAME` (of `pages`), `verified`
+(checks the signature with the `standardwebhooks` package), `script/NAME` (the statuses given to
+`zoo.script`), `gate/NAME`, `never`, `drip`, `drip-headers`, `reset`, `reset-half`, `hang-up`, `half`,
+`half-chunk`, `half-headers`, `flood`, `flood-chunked`, `body/BYTES`, `huge-headers`, `endless-headers`,
+`endless-interim`, `odd-headers`, `last-answer` (then closes), `too-long` (more than its Content-Length
+says), `garbage`, `interim`, `trailers`.
 A query's parameters become headers of the answer.
 """
 
@@ -21,6 +22,7 @@ import socket
 import ssl
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +49,7 @@ class Zoo:
         self._scripts: dict[str, list[int]] = {}
         self._closing = threading.Event()
         self._listeners: dict[str, socket.socket] = {}
+        self._accepted: Counter[str] = Counter()
         self._connections: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._folder = tempfile.TemporaryDirectory()
@@ -85,12 +88,22 @@ class Zoo:
         return self._port("plain")
 
     def tls_url(self, kind: str = "good", path: str = "ok", host: str = HOST) -> str:
-        """Kinds: `good`, `expired`, `untrusted`, `wrong-name`, `plain` (no TLS at all), `silent`, `http2`."""
+        """Kinds: `good`, `expired`, `untrusted`, `self-signed`, `not-yet`, `wrong-name`, `http2`; `plain` (no
+        TLS at all), `silent`, `expired-once` (then silent).
+        """
         name = f"tls-{kind}"
         if name not in self._listeners:
-            without_tls = {"plain": answer_in_plain_text, "silent": self._keep_silent}
-            self._listen(name, without_tls.get(kind) or self._behind_tls(kind))
+            others = {
+                "plain": answer_in_plain_text,
+                "silent": self._keep_silent,
+                "expired-once": self._silent_after(self._behind_tls("expired")),
+            }
+            self._listen(name, others.get(kind) or self._behind_tls(kind))
         return f"https://{host}:{self._port(name)}/{path}"
+
+    def tls_connections(self, kind: str) -> int:
+        """How many came to `tls_url(kind)`."""
+        return self._accepted[f"tls-{kind}"]
 
     def resetting_url(self) -> str:
         """Resets every connection before anything was read."""
@@ -154,17 +167,18 @@ class Zoo:
 
     def _listen(self, kind: str, serve: Callable[[socket.socket], None]) -> None:
         self._listeners[kind] = listener = socket.create_server((HOST, 0), backlog=512)
-        self._spawn(self._accept, listener, serve)
+        self._spawn(self._accept, kind, listener, serve)
 
     def _spawn(self, run: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=run, args=arguments, daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _accept(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+    def _accept(self, kind: str, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = listener.accept()
+                self._accepted[kind] += 1
                 self._connections.add(connection)
                 self._spawn(self._attend, connection, serve)
 
@@ -186,6 +200,14 @@ class Zoo:
                     self._serve(secured)
 
         return serve
+
+    def _silent_after(self, serve: Callable[[socket.socket], None]) -> Callable[[socket.socket], None]:
+        served = threading.Lock()
+
+        def serve_once(connection: socket.socket) -> None:
+            (serve if served.acquire(blocking=False) else self._keep_silent)(connection)
+
+        return serve_once
 
     def _keep_silent(self, _connection: socket.socket) -> None:
         self._closing.wait()

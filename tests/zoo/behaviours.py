@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.zoo.pages import PAGES
 from tests.zoo.wire import Received, head
 
 CHUNK = b"x" * 65536
@@ -38,6 +39,17 @@ def _status(visit: Visit) -> None:
 
 def _ok(visit: Visit) -> None:
     visit.answer(200, b"ok", ("Content-Type", "text/plain"))
+
+
+def _page(visit: Visit) -> None:
+    status, headers, body = PAGES[visit.argument]
+    visit.answer(status, body, *headers)
+
+
+def _says(visit: Visit) -> None:
+    """A status with a reason in the body, as APIs give it."""
+    body = b'{"error":"bad signature"}'
+    visit.answer(int(visit.argument), body, ("Content-Type", "application/json"))
 
 
 def _body(visit: Visit) -> None:
@@ -143,6 +155,8 @@ def reset_at_once(connection: socket.socket) -> None:
 BEHAVIOURS: dict[str, Callable[[Visit], bool | None]] = {
     "ok": _ok,
     "status": _status,
+    "page": _page,
+    "says": _says,
     "body": _body,
     "reset": _reset,
     "reset-half": _reset_half,

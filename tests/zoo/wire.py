@@ -8,11 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import BinaryIO
 
 import trustme
+from cryptography import x509
+
+from tests.zoo.certificates import show_self_signed
 
 HOST = "127.0.0.1"
+FAR_AHEAD = datetime(2999, 5, 3, tzinfo=UTC)
 ONCE, LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 5, 3, tzinfo=UTC)
 
 
@@ -46,11 +51,14 @@ def head(status: int, *headers: tuple[str, str]) -> bytes:
 
 
 def tls_context(authority: trustme.CA, kind: str) -> ssl.SSLContext:
-    issuer = trustme.CA() if kind == "untrusted" else authority
-    name = "elsewhere.test" if kind == "wrong-name" else HOST
-    since, until = (ONCE, LONG_AGO) if kind == "expired" else (None, None)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    issuer.issue_cert(name, not_before=since, not_after=until).configure_cert(context)
+    if kind == "self-signed":
+        show_self_signed(context, x509.IPAddress(ip_address(HOST)))
+    else:
+        issuer = trustme.CA() if kind == "untrusted" else authority
+        name = "elsewhere.test" if kind == "wrong-name" else HOST
+        since, until = {"expired": (ONCE, LONG_AGO), "not-yet": (FAR_AHEAD, None)}.get(kind, (None, None))
+        issuer.issue_cert(name, not_before=since, not_after=until).configure_cert(context)
     context.set_alpn_protocols(["h2"] if kind == "http2" else ["http/1.1"])
     return context
 

@@ -231,7 +231,7 @@ def _detail(failure: FailureClass, ending: Ending, head: Head, timeout_ms: int) 
         case FailureClass.CONNECT_TIMEOUT:
             return f"no connection to {ending.dialled or 'the receiver'} {within}"
         case FailureClass.CONNECT_REFUSED:
-            return f"{ending.dialled or 'the receiver'}: {_reason(ending) or 'no connection'}"
+            return f"{_reason(ending) or 'no connection'} ({ending.dialled or 'no address'})"
         case FailureClass.RESPONSE_TIMEOUT:
             return f"no complete answer {within}: {_progress(ending, head)}"
         case FailureClass.CONNECTION_RESET:
@@ -248,7 +248,7 @@ def _detail(failure: FailureClass, ending: Ending, head: Head, timeout_ms: int) 
 def _tls_complaint(ending: Ending) -> str:
     """`certificate has expired` of libcurl's `SSL certificate OpenSSL verify result: … (10)`."""
     complaint = ending.message.rpartition(": ")[2].removesuffix(f" ({ending.verify_result})")
-    return complaint or "the TLS handshake failed"
+    return complaint.rpartition("::")[2] or "no reason given"
 
 
 def _reason(ending: Ending) -> str | None:
@@ -262,7 +262,7 @@ def _truncation(ending: Ending, head: Head) -> str:
         return "what came back is not an HTTP answer"
     if head is NO_HEAD:
         return _headless(ending.header_lines)
-    return f"the answer ended after {ending.received} bytes of its body"
+    return f"it answered {head.status}, but the answer ended after {ending.received} bytes of its body"
 
 
 def _headless(lines: Sequence[bytes]) -> str:

@@ -16,6 +16,7 @@ import pycurl  # type: ignore[import-untyped]  # ships no types
 from ringback.errors import Refused
 from ringback.failures import FailureClass
 from ringback.model import Outcome, Timings
+from ringback.send.certificate import SHOWN_BY, Looks, place_of, with_evidence
 from ringback.send.outcome import outcome_of
 from ringback.send.reactor import Reactor
 from ringback.send.request import Request, Route, header_lines, route_of
@@ -73,6 +74,7 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         self._resolver = Resolver(self._loop, nameservers)
         self._reactor = Reactor(self._loop, self._on_finished)
+        self._looks = Looks(self._loop, allow_loopback=allow_loopback)
         self._idle: list[Transfer] = []
         self._looking_up: set[Attempt] = set()
         self._sending: dict[pycurl.Curl, tuple[Attempt, Transfer]] = {}
@@ -105,6 +107,7 @@ class Sender:
         if self._closed:
             return
         self._closed = True
+        await self._looks.close()
         await self._resolver.close()
         for attempt in tuple(self._looking_up):
             self._end_lookup(attempt)
@@ -200,7 +203,20 @@ class Sender:
         self._idle.append(transfer)
         if outcome.transport is FailureClass.SENDER_ERROR:
             logger.error("an attempt failed on our side", extra={"code": code, "reason": outcome.detail})
-        self._tell(attempt, outcome)
+        if outcome.transport in SHOWN_BY and outcome.remote_address is not None:
+            self._show_certificate(attempt, outcome, outcome.transport, outcome.remote_address)
+        else:
+            self._tell(attempt, outcome)
+
+    def _show_certificate(
+        self, attempt: Attempt, outcome: Outcome, failure: FailureClass, remote_address: str
+    ) -> None:
+        """The attempt is over; its outcome is told once it is known what was refused."""
+        place = place_of(attempt.route.host, remote_address, failure)
+        seconds = (attempt.request.timeout_ms - attempt.elapsed_ms()) / 1000
+        self._looks.show(
+            place, seconds, lambda shown: self._tell(attempt, with_evidence(outcome, place, shown))
+        )
 
     def _outcome(self, attempt: Attempt, transfer: Transfer, code: int, message: str) -> Outcome:
         try:
