@@ -12,7 +12,16 @@ from ringback.catalog import nearest
 from ringback.errors import BodyTooLarge, FieldError, InvalidJson, InvalidRequest
 from ringback.match import BusinessView
 from ringback.model import Message, PayloadValidation, Value
-from ringback.payloads import BATCH_DATA_DEPTH, DATA_DEPTH, Frame, check_data, parse_timestamp
+from ringback.payloads import (
+    BATCH_DATA_DEPTH,
+    DATA_DEPTH,
+    MAX_FIELD_ERRORS,
+    Frame,
+    check_data,
+    parse_timestamp,
+)
+
+_MAX_NAMES_TOLD = 20
 
 
 class Draft(Value, frozen=True, kw_only=True):
@@ -32,8 +41,8 @@ def admit(
     *,
     first: int | None,
 ) -> list[Draft]:
-    """Drafts in request order. Raises InvalidRequest with the first fault of each event, InvalidJson,
-    BodyTooLarge.
+    """Drafts in request order. Raises InvalidRequest with the first fault of each event, of at most 20 of
+    them, InvalidJson, BodyTooLarge.
 
     Fields are named `EventType` in a single publish, `[3].EventType` in a batch, where `first` is the place
     of the first frame; it is None in a single publish.
@@ -46,6 +55,8 @@ def admit(
             drafts.append(_admit_one(view, frame, now, new_event_id, max_event_bytes, prefix))
         except InvalidRequest as error:
             faults.extend(error.errors)
+            if len(faults) >= MAX_FIELD_ERRORS:
+                break
     if faults:
         raise InvalidRequest(*faults)
     return drafts
@@ -94,5 +105,10 @@ def _check_payload(view: BusinessView, event_type: str, data: bytes, prefix: str
 
 def _unknown_type(event_type: str, view: BusinessView) -> str:
     close = nearest(event_type, view.types)
-    hint = f"; did you mean {close}?" if close else f"; there are {', '.join(sorted(view.types))}"
+    hint = f"; did you mean {close}?" if close else f"; there are {_some(sorted(view.types))}"
     return "is not a registered event type" + hint
+
+
+def _some(names: Sequence[str]) -> str:
+    more = ["…"] if len(names) > _MAX_NAMES_TOLD else []
+    return ", ".join([*names[:_MAX_NAMES_TOLD], *more])

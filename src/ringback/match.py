@@ -7,9 +7,10 @@ so its answers can be remembered.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 
 from ringback.catalog import BUILT_IN, EventType
-from ringback.model import ApiKey, Business, Integration, IntegrationState
+from ringback.model import ApiKey, Business, Integration, IntegrationState, Value
 
 ANY = "*"
 GROUP_SUFFIX = ".*"
@@ -24,6 +25,34 @@ def wants(patterns: Iterable[str], event_type: str) -> bool:
     )
 
 
+class WhyNot(StrEnum):
+    """Why an integration got nothing of an event."""
+
+    NOT_SUBSCRIBED = "not_subscribed"
+    CREATED_LATER = "created_later"
+    DELETED = "deleted"
+    TEST_ONLY = "test_only"
+
+
+class Standing(Value, frozen=True, kw_only=True):
+    """What an integration was when an event was accepted."""
+
+    events: tuple[str, ...]
+    deleted: bool
+
+
+def why_not(then: Standing | None, event_type: str, *, test: bool) -> WhyNot | None:
+    """Why an integration that a test was not sent to, or of this standing, got nothing; None where it did get
+    the event. There is no standing before an integration's creation."""
+    if test:
+        return WhyNot.TEST_ONLY
+    if then is None:
+        return WhyNot.CREATED_LATER
+    if then.deleted:
+        return WhyNot.DELETED
+    return None if wants(then.events, event_type) else WhyNot.NOT_SUBSCRIBED
+
+
 class BusinessView:
     """One business at one version: its integrations (deleted ones apart) and its event types."""
 
@@ -35,6 +64,7 @@ class BusinessView:
     ) -> None:
         self.business = business
         self.integrations = integrations
+        self.own_types = own_types or {}
         self.types: Mapping[str, EventType] = {**BUILT_IN, **own_types} if own_types else BUILT_IN
         self._matches: dict[str, tuple[Integration, ...]] = {}
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.match import EMPTY, BusinessView, Snapshot, wants
+from ringback.match import EMPTY, BusinessView, Snapshot, Standing, WhyNot, wants, why_not
 from ringback.model import (
     Business,
     Integration,
@@ -115,3 +115,20 @@ def test_a_snapshot_knows_every_integration_and_which_may_be_sent_to() -> None:
 
 def test_the_empty_snapshot_has_nothing() -> None:
     assert (EMPTY.version, EMPTY.integrations, EMPTY.keys) == (0, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("then", "reason"),
+    [
+        (None, WhyNot.CREATED_LATER),
+        (Standing(events=("*",), deleted=True), WhyNot.DELETED),
+        (Standing(events=("agent.*",), deleted=False), WhyNot.NOT_SUBSCRIBED),
+        (Standing(events=("agent.*", "call.*"), deleted=False), None),
+    ],
+    ids=["none yet", "deleted", "another group", "subscribed"],
+)
+def test_why_an_integration_got_nothing_is_what_it_was_then(
+    then: Standing | None, reason: WhyNot | None
+) -> None:
+    assert why_not(then, "call.failed", test=False) is reason
+    assert why_not(then, "call.failed", test=True) is WhyNot.TEST_ONLY

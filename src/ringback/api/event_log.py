@@ -22,7 +22,7 @@ from ringback.catalog import MAX_NAME_LENGTH
 from ringback.envelope import iso_time
 from ringback.errors import NotFound
 from ringback.payloads import EVENT_ID
-from ringback.store.port import DeliveryRow, EventFilter, EventRow
+from ringback.store.port import DeliveryRow, EventFilter, EventRow, NotSent
 
 router = APIRouter(prefix="/api/v1/business/{BusinessId}/events", tags=["Events"], route_class=ControlRoute)
 
@@ -49,12 +49,19 @@ async def list_events(here: Reading, query: Annotated[EventQuery, Query()]) -> L
 
 @router.get("/{EventId}", responses=refusals(Code.NOT_FOUND), response_model=Envelope[objects.Event])
 async def get_event(here: Reading, event_id: EventId) -> Response:
-    """Read one event with its deliveries. `Data` is as it was published, byte for byte."""
+    """Read one event with its deliveries and, for each integration that got nothing of it, why.
+
+    `Data` is as it was published, byte for byte.
+    """
     if EVENT_ID.fullmatch(event_id) is None:
         raise NotFound("there is no such event")
     row, deliveries = await here.store.get_event(here.business_id, event_id)
+    others = await here.store.not_sent(row)
     event = objects.Event(
-        **_summary(row).model_dump(by_alias=False), data=None, deliveries=_references(deliveries)
+        **_summary(row).model_dump(by_alias=False),
+        data=None,
+        deliveries=_references(deliveries),
+        not_sent=[_not_sent(one) for one in others],
     )
     # Encoded apart from the models: they would parse the payload and write it anew.
     shown = event.model_dump(mode="json") | {"Data": None if row.data is None else msgspec.Raw(row.data)}
@@ -83,3 +90,7 @@ def _references(deliveries: Sequence[DeliveryRow]) -> list[objects.DeliveryRef]:
         )
         for one in deliveries
     ]
+
+
+def _not_sent(one: NotSent) -> objects.NotSent:
+    return objects.NotSent(integration_id=ids.public(ids.INTEGRATION, one.integration_id), reason=one.reason)

@@ -14,11 +14,11 @@ from ringback.api.answers import Answer, new_request_id
 from ringback.api.connection import GuardedProtocol
 from ringback.api.publish import (
     BODY_SECONDS,
-    LARGE_BODY_BYTES,
     READ_ON_BYTES,
     START_BYTES,
     Publishing,
     Submitted,
+    is_large,
     is_publish,
     too_large,
     too_slow,
@@ -173,7 +173,7 @@ class PublishProtocol(GuardedProtocol):
             self._refuse(exchange, exchange.error or NotFound("there is no such business"))
         elif exchange.size > limit:
             self._refuse(exchange, too_large(limit))
-        elif len(body) > LARGE_BODY_BYTES:
+        elif is_large(view, body):
             task = self.loop.create_task(self._submit_large(exchange, view, body))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)

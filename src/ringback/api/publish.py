@@ -31,7 +31,7 @@ from ringback.errors import (
 from ringback.ingest import Ingest
 from ringback.match import BusinessView
 from ringback.model import Scope
-from ringback.payloads import Frame, parse_frame
+from ringback.payloads import MAX_FIELD_ERRORS, Frame, parse_frame
 from ringback.store.port import Accepted
 
 ASGIScope = MutableMapping[str, Any]
@@ -52,6 +52,9 @@ START_BYTES = 64
 # Parsed apart from the loop and checked in slices, so that no other request waits for it.
 LARGE_BODY_BYTES = 256 * 1024
 SLICE_EVENTS = 20
+# A business' own schemas can take longer: 10 ms for one event.
+LARGE_OWN_BODY_BYTES = 8 * 1024
+SLICE_OWN_EVENTS = 1
 # All bodies that are on their way in, together.
 MAX_BODIES_BYTES = 256 * 1024 * 1024
 
@@ -92,11 +95,26 @@ class Publishing:
         parsed = await asyncio.to_thread(parse_frame, body)
         batch = isinstance(parsed, list)
         frames = parsed if isinstance(parsed, list) else [parsed]
-        drafts: list[Draft] = []
-        for start in range(0, len(frames), SLICE_EVENTS):
-            drafts += self._admit(view, frames[start : start + SLICE_EVENTS], batch=batch, first=start)
-            await asyncio.sleep(0)
+        drafts = await self._admit_in_slices(view, frames, batch=batch)
         return Submitted(drafts, batch, self._ingest.publish(view.business.business_id, drafts))
+
+    async def _admit_in_slices(
+        self, view: BusinessView, frames: Sequence[Frame], *, batch: bool
+    ) -> list[Draft]:
+        drafts: list[Draft] = []
+        faults: list[FieldError] = []
+        size = SLICE_OWN_EVENTS if view.own_types else SLICE_EVENTS
+        for start in range(0, len(frames), size):
+            try:
+                drafts += self._admit(view, frames[start : start + size], batch=batch, first=start)
+            except InvalidRequest as error:
+                faults += error.errors
+            if len(faults) >= MAX_FIELD_ERRORS:
+                break
+            await asyncio.sleep(0)
+        if faults:
+            raise InvalidRequest(*faults)
+        return drafts
 
     def _admit(
         self, view: BusinessView, frames: Sequence[Frame], *, batch: bool, first: int = 0
@@ -121,6 +139,11 @@ class Publishing:
         if start[:START_BYTES].lstrip()[:1] == b"[":
             return MAX_BATCH_BYTES
         return self._context.max_event_bytes + MAX_FRAME_BYTES
+
+
+def is_large(view: BusinessView, body: bytes) -> bool:
+    """Whether others should get their turn while it is taken in."""
+    return len(body) > (LARGE_OWN_BODY_BYTES if view.own_types else LARGE_BODY_BYTES)
 
 
 class Submitted:

@@ -28,6 +28,10 @@ async def served(node: WholeNode) -> AsyncIterator[int]:
     key = api_key(scopes=frozenset({Scope.PUBLISH}), digest=digest_of(KEY.encode()))
     await node.store.create_key(key, change())
     await node.live.refresh()
+
+    async def numbers() -> tuple[str, bytes]:
+        return node.watch.metrics.exposition()
+
     context = Context(
         store=node.store,
         live=node.live,
@@ -35,7 +39,7 @@ async def served(node: WholeNode) -> AsyncIterator[int]:
         attempt_test=node.engine.attempt_test,
         wake=node.engine.wake,
         unready=lambda: None,
-        metrics=node.watch.metrics.exposition,
+        metrics=numbers,
         dev=True,
         version="0",
         max_event_bytes=4_096,

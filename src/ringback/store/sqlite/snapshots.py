@@ -5,7 +5,9 @@ from __future__ import annotations
 import apsw
 
 from ringback.match import EMPTY, BusinessView, Snapshot
+from ringback.model import Business
 from ringback.store.sqlite.businesses import COLUMNS, business_of
+from ringback.store.sqlite.event_types import event_types_of
 from ringback.store.sqlite.integrations import integrations_of
 from ringback.store.sqlite.keys import all_keys
 from ringback.store.sqlite.rows import fetch
@@ -30,5 +32,13 @@ def _businesses(db: apsw.Connection, known: Snapshot) -> dict[int, BusinessView]
         if deleted:
             views.pop(business.business_id, None)
         else:
-            views[business.business_id] = BusinessView(business, integrations_of(db, business.business_id))
+            views[business.business_id] = _view(db, business, known)
     return views
+
+
+def _view(db: apsw.Connection, business: Business, known: Snapshot) -> BusinessView:
+    business_id = business.business_id
+    before = known.businesses.get(business_id)
+    known_types = {} if before is None else before.own_types
+    own_types = event_types_of(db, business_id, known_types, known.version)
+    return BusinessView(business, integrations_of(db, business_id), own_types)

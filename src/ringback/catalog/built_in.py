@@ -1,131 +1,15 @@
-"""Event types: what there is to publish, what its `Data` looks like, and whether a payload fits.
+"""The nine event types that are always there: one call of Iqra from the queue to its end.
 
-The nine built-in types describe one call of Iqra from the queue to its end. Their schemas say what
-must be there and leave room for more; their examples are what a test send carries.
+Their schemas say what must be there and leave room for more; their examples are what a test send carries.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
-from functools import cached_property
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import msgspec
-
-if TYPE_CHECKING:
-    from jsonschema_rs import Draft202012Validator, ValidationError
-
-MAX_NAME_LENGTH = 100
-MAX_PROBLEMS = 5
-# The library finds all problems before it tells the first: in a large payload that takes seconds.
-MAX_VALUES = 64
-MAX_PROBLEM_LENGTH = 160
-MAX_STEP_LENGTH = 40
-MAX_SENTENCE_LENGTH = 500
-
-_NAME = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9][a-z0-9_]*)+")
-
-
-class EventType(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """One event type. `schema` is a JSON Schema (draft 2020-12) of `Data`."""
-
-    name: str
-    description: str
-    schema: dict[str, Any]
-    example: dict[str, Any]
-    built_in: bool = False
-    deprecated: bool = False
-
-    def problems(self, data: Any) -> str | None:
-        """Where decoded `Data` breaks the schema, in one sentence of at most 500 characters; None where
-        it fits. The sentence has paths and rules, no values. Of more than 64 values only the first problem
-        is told, so that a payload full of them costs hardly more than one that fits."""
-        try:
-            if self._validator.is_valid(data):
-                return None
-            if _holds_more_than(MAX_VALUES, data):
-                return f"{_first_problem(self._validator, data)}; there may be more"
-            return _sentence(self._validator.iter_errors(data))
-        except (ValueError, OverflowError):
-            return "Data cannot be checked against the schema"
-
-    @cached_property
-    def _validator(self) -> Draft202012Validator:
-        from jsonschema_rs import Draft202012Validator, RegexOptions
-
-        # Offline: a schema fetches nothing. The linear regex engine: no pattern can be made to backtrack.
-        return Draft202012Validator(self.schema, mask="value", offline=True, pattern_options=RegexOptions())
-
-
-def warm_up() -> None:
-    """Load the checker and compile the built-in schemas, so that no publish waits for it."""
-    for one in BUILT_IN.values():
-        one.problems(one.example)
-
-
-def is_valid_name(name: str) -> bool:
-    """Dotted lower-case: `call.completed`, `order.line_item.added`."""
-    return len(name) <= MAX_NAME_LENGTH and _NAME.fullmatch(name) is not None
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was most likely meant; None where nothing is close."""
-    plain = name[:MAX_NAME_LENGTH].strip().lower()
-    close = get_close_matches(plain, known, n=1)
-    return close[0] if close else None
-
-
-def _holds_more_than(limit: int, data: Any) -> bool:
-    waiting, values = [data], 0
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict | list):
-            values += len(value)
-            if values > limit:
-                return True
-            waiting.extend(value.values() if isinstance(value, dict) else value)
-    return False
-
-
-def _first_problem(validator: Draft202012Validator, data: Any) -> str:
-    from jsonschema_rs import ValidationError
-
-    try:
-        validator.validate(data)
-    except ValidationError as error:
-        return _problem(error)
-    return "Data breaks the schema"
-
-
-def _sentence(errors: Iterable[ValidationError]) -> str:
-    problems = [_problem(error) for error in islice(errors, MAX_PROBLEMS + 1)]
-    shown = "; ".join(problems[:MAX_PROBLEMS])
-    more = "; and more" if len(problems) > MAX_PROBLEMS else ""
-    return _cut(shown, MAX_SENTENCE_LENGTH - len(more)) + more
-
-
-def _problem(error: ValidationError) -> str:
-    path = list(error.instance_path)
-    missing = getattr(error.kind, "property", None)
-    if missing is not None:
-        return _cut(f"{_dotted([*path, missing])} is missing", MAX_PROBLEM_LENGTH)
-    return _cut(f"{_dotted(path)}: {error.message}", MAX_PROBLEM_LENGTH)
-
-
-def _dotted(path: list[str | int]) -> str:
-    """`["Clients", 0, "JoinedAt"]` is `Clients[0].JoinedAt`; the whole payload is `Data`."""
-    parts = (f"[{step}]" if isinstance(step, int) else f".{_cut(step, MAX_STEP_LENGTH)}" for step in path)
-    return "".join(parts).removeprefix(".") or "Data"
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-# ---------------------------------------------------------------- the built-in types
+from ringback.catalog.event_type import EventType
+from ringback.schemas import DIALECT
 
 Schema = dict[str, Any]
 
@@ -343,10 +227,16 @@ def _built_in() -> Iterator[EventType]:
         yield EventType(
             name=name,
             description=_DESCRIPTIONS[name],
-            schema={"$schema": "https://json-schema.org/draft/2020-12/schema", **_object(fields)},
+            schema={"$schema": DIALECT, **_object(fields)},
             example=_EXAMPLES[name],
             built_in=True,
         )
 
 
 BUILT_IN: Mapping[str, EventType] = {one.name: one for one in _built_in()}
+
+
+def warm_up() -> None:
+    """Load the checker and compile the built-in schemas, so that no publish waits for it."""
+    for one in BUILT_IN.values():
+        one.problems(one.example)
