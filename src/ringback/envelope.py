@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
-from ringback.model import Message
+from ringback.model import BodyFormat, Message
 from ringback.signing import SigningKey, standard_signature
 
-CONTENT_TYPE = "application/json"
+JSON = "application/json"
 MASK = "***"
 _EPOCH = datetime(1970, 1, 1)
+# An Integer of CloudEvents has 32 bits.
+_MAX_CLOUDEVENTS_INTEGER = (1 << 31) - 1
 RESERVED_HEADERS = frozenset(
     {
         "content-type",
@@ -52,6 +55,46 @@ def body_of(message: Message) -> bytes:
     )
 
 
+def standard_body_of(message: Message) -> bytes:
+    """As the Standard Webhooks specification advises."""
+    return b'{"type":"%b","timestamp":"%b","data":%b}' % (
+        message.event_type.encode(),
+        iso_time(message.timestamp).encode(),
+        message.data,
+    )
+
+
+def cloudevents_body_of(message: Message) -> bytes:
+    """CloudEvents 1.0 in its JSON format, structured."""
+    shown_id = b"%d" if message.business_id <= _MAX_CLOUDEVENTS_INTEGER else b'"%d"'
+    return (
+        b'{"specversion":"1.0","id":"%b","source":"/business/%d","type":"%b","time":"%b","businessid":'
+        + shown_id
+        + b',"data":%b}'
+    ) % (
+        message.event_id.encode(),
+        message.business_id,
+        message.event_type.encode(),
+        iso_time(message.timestamp).encode(),
+        message.business_id,
+        message.data,
+    )
+
+
+class Wire(NamedTuple):
+    """One body format: how a body is made, and what it is called."""
+
+    body_of: Callable[[Message], bytes]
+    content_type: str
+
+
+WIRES: dict[BodyFormat, Wire] = {
+    BodyFormat.IQRA: Wire(body_of, JSON),
+    BodyFormat.STANDARD: Wire(standard_body_of, JSON),
+    BodyFormat.CLOUDEVENTS: Wire(cloudevents_body_of, "application/cloudevents+json"),
+}
+
+
 def headers_of(
     message: Message,
     body: bytes,
@@ -60,13 +103,14 @@ def headers_of(
     now: int,
     user_agent: str,
     *,
+    content_type: str = JSON,
     test: bool = False,
     replay: bool = False,
     custom: Sequence[Header] = (),
 ) -> list[Header]:
     """All headers of one attempt. `keys`: none, the current one, or new first and outgoing second."""
     timestamp = now // 1000
-    headers = _facts(message.event_id, timestamp, attempt, user_agent, test=test, replay=replay)
+    headers = _facts(content_type, message.event_id, timestamp, attempt, user_agent, test=test, replay=replay)
     if keys:
         headers.append(("webhook-signature", standard_signature(keys, message.event_id, timestamp, body)))
         headers.append(("X-Iqra-Signature", keys[-1].iqra_hex(body)))
@@ -82,11 +126,13 @@ def shown_headers(
     signatures: int,
     custom_names: Sequence[str],
     *,
+    content_type: str = JSON,
     test: bool,
     replay: bool,
 ) -> list[Header]:
     """The headers of a past attempt for people to read: signatures and custom values masked."""
-    headers = _facts(event_id, started_at // 1000, attempt, user_agent, test=test, replay=replay)
+    timestamp = started_at // 1000
+    headers = _facts(content_type, event_id, timestamp, attempt, user_agent, test=test, replay=replay)
     if signatures:
         headers.append(("webhook-signature", " ".join([f"v1,{MASK}"] * signatures)))
         headers.append(("X-Iqra-Signature", MASK))
@@ -95,10 +141,17 @@ def shown_headers(
 
 
 def _facts(
-    event_id: str, timestamp: int, attempt: int, user_agent: str, *, test: bool, replay: bool
+    content_type: str,
+    event_id: str,
+    timestamp: int,
+    attempt: int,
+    user_agent: str,
+    *,
+    test: bool,
+    replay: bool,
 ) -> list[Header]:
     headers = [
-        ("Content-Type", CONTENT_TYPE),
+        ("Content-Type", content_type),
         ("User-Agent", user_agent),
         ("webhook-id", event_id),
         ("webhook-timestamp", str(timestamp)),

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ringback import failpoint
 from ringback.errors import ConfigurationError
 
 KEY_BYTES = 32
@@ -28,27 +30,43 @@ _HEADER_BYTES = 1 + _ID_BYTES
 
 
 class KeyRing:
-    """`keys`: 32 bytes each, the one that seals first, those that only open after it."""
+    """`keys`: 32 bytes each, the one that seals first, those that only open after it.
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
-        if not keys or any(len(key) != KEY_BYTES for key in keys):
-            raise ConfigurationError(_NOT_A_KEY)
-        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
-        self._sealing = _key_id(keys[0])
+    `reread` gives the keys as they are by now, where they may change while the process runs. What was
+    known once is not forgotten: it still opens.
+    """
+
+    def __init__(self, keys: Sequence[bytes], reread: Callable[[], Sequence[bytes]] | None = None) -> None:
+        self._ciphers: dict[bytes, AESGCM] = {}
+        self._reread = reread
+        self._take(keys)
 
     @property
     def fingerprint(self) -> str:
         """Names the sealing key without giving it away."""
         return self._sealing.hex()
 
+    @property
+    def key_ids(self) -> tuple[bytes, ...]:
+        """The sealing key's first."""
+        return (self._sealing, *(one for one in self._ciphers if one != self._sealing))
+
+    def refresh(self) -> None:
+        """Take in what changed. Raises ConfigurationError where the keys can't be read again."""
+        if self._reread is not None:
+            self._take(self._reread())
+
     def seal(self, plain: bytes, owner: str) -> bytes:
         """`owner` names the row: `secret_owner`, `headers_owner`."""
+        self._try_to_refresh()
         nonce = os.urandom(_NONCE_BYTES)
         cipher = self._ciphers[self._sealing]
         return _FORMAT + self._sealing + nonce + cipher.encrypt(nonce, plain, owner.encode())
 
     def open(self, sealed: bytes, owner: str) -> bytes:
-        cipher = self._ciphers.get(sealed[1:_HEADER_BYTES])
+        if key_id_of(sealed) not in self._ciphers:
+            self._try_to_refresh()
+        cipher = self._ciphers.get(key_id_of(sealed))
         if cipher is None or sealed[:1] != _FORMAT:
             raise ConfigurationError(
                 f"{owner} was sealed with a master key that is not in the key ring; "
@@ -59,6 +77,22 @@ class KeyRing:
             return cipher.decrypt(nonce, sealed[_HEADER_BYTES + _NONCE_BYTES :], owner.encode())
         except (InvalidTag, ValueError):
             raise ConfigurationError(f"{owner} cannot be opened: the stored value was changed") from None
+
+    def _take(self, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) != KEY_BYTES for key in keys):
+            raise ConfigurationError(_NOT_A_KEY)
+        self._ciphers |= {_key_id(key): AESGCM(key) for key in keys}
+        self._sealing = _key_id(keys[0])
+
+    def _try_to_refresh(self) -> None:
+        """The keys at hand go on where they can't be read again: whoever follows them hears of it."""
+        with suppress(ConfigurationError):
+            self.refresh()
+
+
+def key_id_of(sealed: bytes) -> bytes:
+    """Names the key that a value was sealed with."""
+    return sealed[1:_HEADER_BYTES]
 
 
 def secret_owner(secret_id: int) -> str:
@@ -77,23 +111,68 @@ def parse_master_keys(text: str) -> list[bytes]:
         raise ConfigurationError(_NOT_A_KEY) from None
 
 
+def new_master_key() -> bytes:
+    return os.urandom(KEY_BYTES)
+
+
+def written(keys: Sequence[bytes]) -> str:
+    """As `parse_master_keys` reads them."""
+    return ",".join(urlsafe_b64encode(key).decode() for key in keys)
+
+
 def read_key_file(path: Path) -> list[bytes]:
     """Raises ConfigurationError."""
-    if path.stat().st_mode & 0o077:
-        raise ConfigurationError(f"{path} can be read by others; run: chmod 600 {path}")
-    return parse_master_keys(path.read_text("ascii", errors="replace").strip())
+    try:
+        if not _is_private(path.stat()):
+            raise ConfigurationError(f"{path} can be read by others; run: chmod 600 {path}")
+        text = path.read_text("ascii", errors="replace")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+    return parse_master_keys(text.strip())
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Its owner's alone; or root's and for nobody to write, as systemd hands over a credential."""
+    if status.st_uid == 0 and not status.st_mode & 0o337:
+        return True
+    return not status.st_mode & 0o077
 
 
 def create_key_file(path: Path) -> list[bytes]:
     """A new key in a new file (mode 0600), on disk before anything is sealed with it."""
-    key = os.urandom(KEY_BYTES)
+    keys = [new_master_key()]
+    _write_new(path, keys)
+    _sync_directory(path.parent)
+    return keys
+
+
+def replace_key_file(path: Path, keys: Sequence[bytes]) -> None:
+    """At one moment the file has the old keys, at the next these, whoever is killed meanwhile; its owner and
+    mode stay. Raises ConfigurationError.
+    """
+    beside, there = path.with_name(f"{path.name}.new"), path.stat()
+    beside.unlink(missing_ok=True)
+    try:
+        _write_new(beside, keys)
+        os.chown(beside, there.st_uid, there.st_gid)
+        beside.chmod(there.st_mode & 0o777)
+        failpoint.reach("before_key_file")
+        beside.replace(path)
+        failpoint.reach("after_key_file")
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ConfigurationError(
+            f"{path} cannot be replaced ({error.strerror}): run this as its owner"
+        ) from None
+    _sync_directory(path.parent)
+
+
+def _write_new(path: Path, keys: Sequence[bytes]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(urlsafe_b64encode(key) + b"\n")
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(written(keys) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    _sync_directory(path.parent)
-    return [key]
 
 
 def _sync_directory(path: Path) -> None:

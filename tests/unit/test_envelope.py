@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.envelope import MASK, RESERVED_HEADERS, body_of, headers_of, iso_time, shown_headers
-from ringback.model import Message
+from ringback.envelope import (
+    MASK,
+    RESERVED_HEADERS,
+    WIRES,
+    body_of,
+    headers_of,
+    iso_time,
+    shown_headers,
+)
+from ringback.model import BodyFormat, Message
 from ringback.signing import SigningKey
 
 MESSAGE = Message(
@@ -28,6 +37,37 @@ def test_the_body_is_compact_and_data_is_untouched() -> None:
         b'{"EventType":"call.completed","EventId":"evt_abc123xyz789",'
         b'"Timestamp":"2026-11-23T12:00:00.000Z","BusinessId":123,"Data":' + MESSAGE.data + b"}"
     )
+
+
+def test_the_standard_body() -> None:
+    assert WIRES[BodyFormat.STANDARD].body_of(MESSAGE) == (
+        b'{"type":"call.completed","timestamp":"2026-11-23T12:00:00.000Z","data":' + MESSAGE.data + b"}"
+    )
+
+
+def test_the_body_of_a_cloudevent() -> None:
+    assert WIRES[BodyFormat.CLOUDEVENTS].body_of(MESSAGE) == (
+        b'{"specversion":"1.0","id":"evt_abc123xyz789","source":"/business/123","type":"call.completed",'
+        b'"time":"2026-11-23T12:00:00.000Z","businessid":123,"data":' + MESSAGE.data + b"}"
+    )
+
+
+@pytest.mark.parametrize(("number", "shown"), [(2**31 - 1, 2**31 - 1), (2**31, "2147483648")])
+def test_a_business_id_beyond_the_integers_of_cloudevents_is_text(number: int, shown: int | str) -> None:
+    message = msgspec.structs.replace(MESSAGE, business_id=number, data=b"{}")
+
+    event = json.loads(WIRES[BodyFormat.CLOUDEVENTS].body_of(message))
+
+    assert (event["businessid"], event["source"]) == (shown, f"/business/{number}")
+
+
+def test_every_format_has_its_body_and_its_name() -> None:
+    assert {name: wire.content_type for name, wire in WIRES.items()} == {
+        BodyFormat.IQRA: "application/json",
+        BodyFormat.STANDARD: "application/json",
+        BodyFormat.CLOUDEVENTS: "application/cloudevents+json",
+    }
+    assert WIRES[BodyFormat.IQRA].body_of is body_of
 
 
 def test_an_unsigned_attempt() -> None:
@@ -101,10 +141,13 @@ def test_times_have_milliseconds(ms: int) -> None:
     assert (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000 == pytest.approx(ms, abs=0.1)
 
 
-@given(st.dictionaries(st.text(max_size=10), st.text(max_size=10) | st.integers()))
-def test_the_body_is_json(data: dict[str, str | int]) -> None:
+@given(
+    st.sampled_from(BodyFormat), st.dictionaries(st.text(max_size=10), st.text(max_size=10) | st.integers())
+)
+def test_the_body_is_json(name: BodyFormat, data: dict[str, str | int]) -> None:
     message = Message(
         event_id="evt_1", event_type="a.b", business_id=1, timestamp=0, data=json.dumps(data).encode()
     )
 
-    assert json.loads(body_of(message))["Data"] == data
+    body = json.loads(WIRES[name].body_of(message))
+    assert body["Data" if name is BodyFormat.IQRA else "data"] == data

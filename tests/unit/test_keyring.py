@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.errors import ConfigurationError
-from ringback.keyring import KeyRing, create_key_file, parse_master_keys, read_key_file
+from ringback.keyring import (
+    KeyRing,
+    create_key_file,
+    parse_master_keys,
+    read_key_file,
+    replace_key_file,
+)
 
 OLD, NEW = b"o" * 32, b"n" * 32
 
@@ -110,6 +116,17 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
         read_key_file(path)
 
 
+def test_a_read_only_file_of_roots_is_a_credential_and_anybody_elses_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "master.key"
+    keys = create_key_file(path)
+    path.chmod(0o440)
+    if path.stat().st_uid == 0:
+        assert read_key_file(path) == keys
+    else:
+        with pytest.raises(ConfigurationError, match="chmod 600"):
+            read_key_file(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"\x80" * 40, b"too short"])
 def test_a_broken_key_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "master.key"
@@ -125,3 +142,59 @@ def test_the_ring_shows_nothing_of_its_keys() -> None:
 
     assert OLD.decode() not in repr(ring) + repr(vars(ring))
     assert OLD.hex() not in ring.fingerprint
+
+
+# ---------------------------------------------------------------- keys that change under a running process
+
+
+def test_a_value_under_a_newer_key_opens_once_the_keys_are_read_again() -> None:
+    keys = [OLD]
+    ring = KeyRing(keys, lambda: keys)
+    sealed = KeyRing([NEW]).seal(b"secret", "secret:1")
+    keys.insert(0, NEW)
+
+    assert ring.open(sealed, "secret:1") == b"secret"
+    assert ring.key_ids == KeyRing([NEW, OLD]).key_ids
+
+
+def test_what_is_sealed_is_sealed_with_the_newest_key() -> None:
+    keys = [OLD]
+    ring = KeyRing(keys, lambda: keys)
+    keys.insert(0, NEW)
+
+    assert KeyRing([NEW]).open(ring.seal(b"secret", "secret:1"), "secret:1") == b"secret"
+
+
+def test_a_key_that_was_known_still_opens_when_it_is_no_longer_given() -> None:
+    keys = [OLD]
+    ring = KeyRing(keys, lambda: keys)
+    sealed = ring.seal(b"secret", "secret:1")
+    keys[:] = [NEW]
+    ring.refresh()
+
+    assert ring.open(sealed, "secret:1") == b"secret"
+    assert ring.fingerprint == KeyRing([NEW]).fingerprint
+
+
+def test_keys_that_cannot_be_read_again_go_on_and_it_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "master.key"
+    ring = KeyRing(create_key_file(path), lambda: read_key_file(path))
+    path.unlink()
+
+    assert ring.open(ring.seal(b"secret", "secret:1"), "secret:1") == b"secret"
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        ring.refresh()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+def test_a_replaced_file_has_the_new_keys_and_keeps_its_mode(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "master.key"
+    create_key_file(path)
+    path.chmod(mode)
+    (tmp_path / "master.key.new").write_text("half of what somebody wrote when")
+
+    replace_key_file(path, [NEW, OLD])
+
+    assert read_key_file(path) == [NEW, OLD]
+    assert path.stat().st_mode & 0o777 == mode
+    assert list(tmp_path.iterdir()) == [path]

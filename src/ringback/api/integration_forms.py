@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -14,7 +14,7 @@ from ringback.catalog import MAX_NAME_LENGTH, EventType, nearest
 from ringback.envelope import MASK, RESERVED_HEADERS
 from ringback.errors import FieldError, InvalidRequest
 from ringback.match import GROUP_SUFFIX, wants
-from ringback.model import DEFAULT_MAX_CONCURRENCY, Profile
+from ringback.model import DEFAULT_MAX_CONCURRENCY, BodyFormat, Profile
 from ringback.signing import MAX_OWN, problem_with_secret
 
 MAX_EVENTS = 50
@@ -41,12 +41,6 @@ def _final_answer(status: int) -> int:
     if not (200 <= status < 300 or 400 <= status < 600):
         raise ValueError("must be 200 to 299 or 400 to 599: a redirect never counts as success")
     return status
-
-
-def _known_format(name: str) -> str:
-    if name != "iqra":
-        raise ValueError("must be iqra: other body formats are not available yet")
-    return name
 
 
 def _unordered(ordered: bool) -> bool:
@@ -83,7 +77,9 @@ class SettingsForm(Form):
     encrypted_fields: SecretForm | None = None
     generate_secret: bool | None = Field(None, description="Have one made; it is in this one answer")
     profile: Annotated[Profile, Field(strict=False)] | None = Field(None, description="Default `iqra`")
-    format: Annotated[str, AfterValidator(_known_format)] | None = Field(None, examples=["iqra"])
+    format: Annotated[BodyFormat, Field(strict=False)] | None = Field(
+        None, description="Of the body; chosen when it is made, default `iqra`"
+    )
     timeout_seconds: int | None = Field(None, ge=1, le=MAX_TIMEOUT_SECONDS)
     retry_schedule: list[DelaySeconds] | None = Field(
         None, max_length=MAX_RETRIES, description="Seconds before each retry; [] for none"
@@ -117,9 +113,20 @@ class ChangeIntegration(SettingsForm):
     version: int | None = Field(None, description="As read: refused with CONFLICT where it has moved on")
 
 
-def check(form: CreateIntegration | ChangeIntegration, types: Mapping[str, EventType], *, dev: bool) -> None:
-    """Raises InvalidRequest with every field at fault."""
-    faults = [*_target_faults(form.fields_, types, dev), *_secret_faults(form), *_header_faults(form.headers)]
+def check(
+    form: CreateIntegration | ChangeIntegration,
+    types: Mapping[str, EventType],
+    kept: Collection[str] = (),
+    *,
+    dev: bool,
+) -> None:
+    """Raises InvalidRequest with every field at fault. `kept`: what it is subscribed to already, though types
+    may have been deleted since."""
+    faults = [
+        *_target_faults(form.fields_, types, kept, dev),
+        *_secret_faults(form),
+        *_header_faults(form.headers),
+    ]
     if isinstance(form, ChangeIntegration):
         faults += [FieldError(name, "cannot be null") for name in _null_names(form)]
     if faults:
@@ -131,7 +138,7 @@ def _null_names(form: ChangeIntegration) -> Iterator[str]:
 
 
 def _target_faults(
-    target: TargetForm | None, types: Mapping[str, EventType], dev: bool
+    target: TargetForm | None, types: Mapping[str, EventType], kept: Collection[str], dev: bool
 ) -> Iterator[FieldError]:
     if target is None:
         return
@@ -139,7 +146,7 @@ def _target_faults(
     if problem is not None:
         yield FieldError("Fields.Url", problem)
     for index, pattern in enumerate(target.events):
-        if not any(wants((pattern,), name) for name in types):
+        if pattern not in kept and not any(wants((pattern,), name) for name in types):
             yield FieldError(f"Fields.Events[{index}]", _unknown_event(pattern, types))
 
 
@@ -194,6 +201,8 @@ def settings_changes(form: SettingsForm) -> dict[str, Any]:
             changes[name] = getattr(form, name)
     if form.sent("profile"):
         changes["profile"] = form.profile or Profile.IQRA
+    if form.sent("format"):
+        changes["format"] = form.format or BodyFormat.IQRA
     if form.sent("retry_schedule"):
         changes["retry_schedule"] = None if form.retry_schedule is None else tuple(form.retry_schedule)
     if form.sent("success_codes"):

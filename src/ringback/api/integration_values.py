@@ -23,6 +23,7 @@ from ringback.errors import Conflict
 from ringback.keyring import KeyRing, headers_owner, secret_owner
 from ringback.model import Integration, IntegrationSettings, IntegrationState, Secret, SecretState
 from ringback.retry import policy_of
+from ringback.rotation import counting
 from ringback.signing import GENERATED_BYTES, generate_secret
 
 _SHOWN_OF_A_SECRET = 4
@@ -32,7 +33,11 @@ def secret_of(form: SettingsForm) -> str | None:
     """The customer's own, or a generated one where that was asked for."""
     if form.encrypted_fields is not None:
         return form.encrypted_fields.secret
-    return generate_secret(os.urandom(GENERATED_BYTES)) if form.generate_secret else None
+    return new_secret() if form.generate_secret else None
+
+
+def new_secret() -> str:
+    return generate_secret(os.urandom(GENERATED_BYTES))
 
 
 def created(
@@ -48,7 +53,7 @@ def created(
         events=events_of(form.fields_),
         settings=IntegrationSettings(**settings_changes(form)),
         sealed_headers=_seal_headers(form.headers, integration_id, keyring),
-        secrets=() if secret is None else (_seal_secret(secret, now, keyring),),
+        secrets=() if secret is None else (sealed_secret(secret, now, keyring),),
         state=IntegrationState.ACTIVE,
         state_reason=None,
         state_since=now,
@@ -61,12 +66,19 @@ def created(
 def changed(
     integration: Integration, form: ChangeIntegration, secret: str | None, now: int, keyring: KeyRing
 ) -> Integration:
-    """With the form's fields over its own. Raises Conflict where a secret would replace another."""
+    """With the form's fields over its own. Raises Conflict where a secret would replace another, and for
+    another body format.
+    """
     fields = _changed_fields(integration, form, keyring)
+    if fields["settings"].format is not integration.settings.format:
+        raise Conflict(
+            f"its Format is {integration.settings.format}, and stays it: receivers rely on it; "
+            "add another integration"
+        )
     if secret is not None:
         if integration.secrets:
-            raise Conflict("it has a secret already: replacing it is a rotation, which is not available yet")
-        fields["secrets"] = (_seal_secret(secret, now, keyring),)
+            raise Conflict("it has a secret already; replace it with POST …/secret/rotate")
+        fields["secrets"] = (sealed_secret(secret, now, keyring),)
     edited = msgspec.structs.replace(integration, **fields)
     return edited if edited == integration else msgspec.structs.replace(edited, updated_at=now)
 
@@ -98,7 +110,7 @@ def moved(
     )
 
 
-def show(integration: Integration, keyring: KeyRing) -> objects.Integration:
+def show(integration: Integration, keyring: KeyRing, now: int) -> objects.Integration:
     policy = policy_of(integration.settings)
     return objects.Integration(
         id=ids.public(ids.INTEGRATION, integration.integration_id),
@@ -108,7 +120,7 @@ def show(integration: Integration, keyring: KeyRing) -> objects.Integration:
         state=integration.state,
         state_reason=integration.state_reason,
         state_since=iso_time(integration.state_since),
-        secrets=[_show_secret(secret) for secret in integration.secrets],
+        secrets=[_show_secret(secret) for secret in counting(integration.secrets, now)],
         profile=integration.settings.profile,
         format=integration.settings.format,
         timeout_seconds=policy.timeout_ms // 1000,
@@ -133,7 +145,7 @@ def _show_secret(secret: Secret) -> objects.Secret:
     )
 
 
-def _seal_secret(secret: str, now: int, keyring: KeyRing) -> Secret:
+def sealed_secret(secret: str, now: int, keyring: KeyRing) -> Secret:
     secret_id = _new_id(now)
     return Secret(
         secret_id=secret_id,

@@ -1,4 +1,4 @@
-"""`ringback keys`: API keys, made and revoked directly on the database."""
+"""`ringback keys`: API keys, made and revoked directly on the database, and the master key."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ringback.cli.master_keys import rotate_master
 from ringback.cli.options import ConfigFile, Database, DataDirectory, settings_from
 from ringback.model import ApiKey, Scope
 
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 
 
 keys = typer.Typer(
-    help="Make, list and revoke API keys, directly on the database.",
+    help="Make, list and revoke API keys, and replace the master key, directly on the database.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+keys.command("rotate-master")(rotate_master)
 
 
 @keys.command()

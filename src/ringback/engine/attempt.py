@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from ringback.envelope import Header, body_of, headers_of
+from ringback.envelope import WIRES, Header, Wire, headers_of
 from ringback.errors import ConfigurationError
 from ringback.failures import FailureClass, classify
 from ringback.keyring import KeyRing, headers_owner, secret_owner
@@ -23,22 +23,27 @@ from ringback.model import (
     Leased,
     Message,
     Outcome,
-    SecretState,
     Timings,
     Value,
 )
 from ringback.retry import Policy, decide, policy_of
+from ringback.rotation import counting
 from ringback.send import Request
 from ringback.signing import SigningKey
 
 
 class Endpoint(Value, frozen=True, kw_only=True):
-    """One version of an integration, opened and ready to send to."""
+    """One version of an integration, opened and ready to send to.
+
+    `until`: when one of its keys stops counting, and it has to be opened anew; None: never.
+    """
 
     integration: Integration
     policy: Policy
+    wire: Wire
     keys: tuple[SigningKey, ...] = ()
     custom: tuple[Header, ...] = ()
+    until: int | None = None
 
 
 class Sends(Protocol):
@@ -56,7 +61,7 @@ class Attempts:
         self._user_agent = user_agent
         self._jitter = jitter
         self._endpoints: dict[int, Endpoint] = {}
-        self._body: tuple[Message, bytes] | None = None
+        self._body: tuple[Message, Wire, bytes] | None = None
 
     def start(
         self,
@@ -68,12 +73,11 @@ class Attempts:
         test: bool = False,
     ) -> None:
         try:
-            endpoint = self._endpoint(integration)
+            endpoint = self._endpoint(integration, now)
         except ConfigurationError as error:
-            sealed = Endpoint(integration=integration, policy=policy_of(integration.settings))
-            done(self._judge(leased, sealed, _never_sent(error, now), test))
+            done(self._judge(leased, _sealed_endpoint(integration), _never_sent(error, now), test))
             return
-        body = self._body_of(leased.message)
+        body = self._body_of(leased.message, endpoint.wire)
         request = Request(
             url=integration.url,
             headers=headers_of(
@@ -83,6 +87,7 @@ class Attempts:
                 leased.number,
                 now,
                 self._user_agent,
+                content_type=endpoint.wire.content_type,
                 test=test,
                 replay=leased.replay,
                 custom=endpoint.custom,
@@ -116,21 +121,26 @@ class Attempts:
             test=test,
         )
 
-    def _body_of(self, message: Message) -> bytes:
-        """An event's deliveries start together: its body is made once."""
-        if self._body is None or self._body[0] is not message:
-            self._body = (message, body_of(message))
-        return self._body[1]
+    def _body_of(self, message: Message, wire: Wire) -> bytes:
+        """An event's deliveries start together: its body is made once, for those of one format in a row."""
+        made = self._body
+        if made is None or made[0] is not message or made[1] is not wire:
+            made = self._body = (message, wire, wire.body_of(message))
+        return made[2]
 
     def forget(self, gone: Callable[[int], bool]) -> None:
         """Drop what is kept of integrations that are gone."""
         for integration_id in [one for one in self._endpoints if gone(one)]:
             del self._endpoints[integration_id]
 
-    def _endpoint(self, integration: Integration) -> Endpoint:
+    def _endpoint(self, integration: Integration, now: int) -> Endpoint:
         endpoint = self._endpoints.get(integration.integration_id)
-        if endpoint is None or endpoint.integration is not integration:
-            endpoint = open_endpoint(integration, self._keyring)
+        if (
+            endpoint is None
+            or endpoint.integration is not integration
+            or (endpoint.until is not None and endpoint.until <= now)
+        ):
+            endpoint = open_endpoint(integration, self._keyring, now)
             self._endpoints[integration.integration_id] = endpoint
         return endpoint
 
@@ -145,13 +155,25 @@ def _never_sent(error: Exception, now: int) -> Outcome:
     )
 
 
-def open_endpoint(integration: Integration, keyring: KeyRing) -> Endpoint:
-    """Raises ConfigurationError where a sealed value can't be opened."""
-    newest_first = sorted(integration.secrets, key=lambda secret: secret.state is not SecretState.CURRENT)
-    opened_secrets = (keyring.open(secret.sealed, secret_owner(secret.secret_id)) for secret in newest_first)
-    keys = tuple(SigningKey(secret.decode()) for secret in opened_secrets)
-    custom: tuple[Header, ...] = ()
-    if integration.sealed_headers is not None:
-        opened = keyring.open(integration.sealed_headers, headers_owner(integration.integration_id))
-        custom = msgspec.json.decode(opened, type=tuple[Header, ...])
-    return Endpoint(integration=integration, policy=policy_of(integration.settings), keys=keys, custom=custom)
+def open_endpoint(integration: Integration, keyring: KeyRing, now: int) -> Endpoint:
+    """With the secrets that count at this moment. Raises ConfigurationError where one can't be opened."""
+    secrets = counting(integration.secrets, now)
+    opened = (keyring.open(secret.sealed, secret_owner(secret.secret_id)) for secret in secrets)
+    return msgspec.structs.replace(
+        _sealed_endpoint(integration),
+        keys=tuple(SigningKey(secret.decode()) for secret in opened),
+        custom=_custom_headers(integration, keyring),
+        until=min((one.expires_at for one in secrets if one.expires_at is not None), default=None),
+    )
+
+
+def _sealed_endpoint(integration: Integration) -> Endpoint:
+    settings = integration.settings
+    return Endpoint(integration=integration, policy=policy_of(settings), wire=WIRES[settings.format])
+
+
+def _custom_headers(integration: Integration, keyring: KeyRing) -> tuple[Header, ...]:
+    if integration.sealed_headers is None:
+        return ()
+    opened = keyring.open(integration.sealed_headers, headers_owner(integration.integration_id))
+    return msgspec.json.decode(opened, type=tuple[Header, ...])

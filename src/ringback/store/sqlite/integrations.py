@@ -19,6 +19,7 @@ from ringback.model import (
 from ringback.store.port import Change, Page
 from ringback.store.sqlite import audit
 from ringback.store.sqlite.lanes import add_lane, refresh_held
+from ringback.store.sqlite.master_keys import refuse_retired
 from ringback.store.sqlite.rows import fetch
 from ringback.store.sqlite.sequence import next_id
 from ringback.store.sqlite.transaction import Transaction
@@ -43,6 +44,7 @@ def create_integration(tx: Transaction, integration: Integration, change: Change
     )
     if not found:
         raise NotFound("there is no such business")
+    refuse_retired(tx.db, _sealed_of(one))
     tx.db.execute(
         f"INSERT INTO integrations ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (one.integration_id, one.business_id, *_settable(one), one.created_at, one.updated_at, one.version),
@@ -58,6 +60,8 @@ def save_integration(tx: Transaction, integration: Integration, change: Change) 
     stored = get_integration(tx.db, business_id, integration_id)
     if stored.version != integration.version:
         raise Conflict("the integration was changed by somebody else in the meantime; read it again")
+    refuse_retired(tx.db, _sealed_of(integration) - _sealed_of(stored))
+    integration = _without_expired(integration, stored)
     tx.db.execute(_UPDATE, (*_settable(integration), change.at, integration_id))
     _write_secrets(tx.db, integration)
     _changed(tx, business_id, integration_id, change)
@@ -162,6 +166,20 @@ def _settable(one: Integration) -> tuple[Any, ...]:
     )
 
 
+def _without_expired(integration: Integration, stored: Integration) -> Integration:
+    """An outgoing secret that is not stored any more has expired since this value was read."""
+    there = {one.secret_id for one in stored.secrets}
+    kept = tuple(
+        one for one in integration.secrets if one.state is SecretState.CURRENT or one.secret_id in there
+    )
+    return msgspec.structs.replace(integration, secrets=kept)
+
+
+def _sealed_of(one: Integration) -> frozenset[bytes]:
+    headers = frozenset() if one.sealed_headers is None else frozenset({one.sealed_headers})
+    return headers | {secret.sealed for secret in one.secrets}
+
+
 def _write_secrets(db: apsw.Connection, one: Integration) -> None:
     db.execute("DELETE FROM secrets WHERE integration_id = ?", (one.integration_id,))
     for secret in one.secrets:
@@ -189,7 +207,7 @@ def _forget(tx: Transaction, integration_id: int, now: int) -> None:
 
 
 def _changed(tx: Transaction, business_id: int, integration_id: int, change: Change) -> None:
-    refresh_held(tx.db, business_id)
+    refresh_held(tx.db, business_id, change.at)
     _write_history(tx, integration_id, change.at)
     audit.mark_changed(tx.db, business_id)
     audit.note(tx.db, change, ids.public(ids.INTEGRATION, integration_id), business_id)
