@@ -1,4 +1,4 @@
-"""What a start finds or makes before it serves: the data directory, and a key to begin with."""
+"""What a start finds or makes: the data directory, a key to begin with, a way in for the first owner."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ringback import ids
 from ringback.apikeys import RANDOM_BYTES, digest_of, new_key, stored_key
 from ringback.errors import ConfigurationError
 from ringback.model import Scope
+from ringback.people import TOKEN_BYTES, new_token, session_digest
 from ringback.store.port import Change, Store
 from ringback.store.walk import LIMIT, walk
 
@@ -50,3 +51,12 @@ async def _create_operator_key(store: Store, key: str) -> None:
         stored_key(key, "operator", [Scope.OPERATOR], (), now, secrets.randbits(ids.COUNTER_BITS)),
         Change(actor="system", action="key.create", at=now),
     )
+
+
+async def welcome_first_owner(store: Store, base_url: str) -> None:
+    """While nobody has an account, each start prints a link of its own; none but the newest works, once."""
+    token = new_token(secrets.token_bytes(TOKEN_BYTES))
+    if await store.renew_welcome(session_digest(token)):
+        # After `#`: browsers keep it from servers, proxies and their logs.
+        link = f"{base_url}/welcome#token={token.decode()}"
+        print(f"Nobody has an account yet. Make the first owner's, with this link, once: {link}", flush=True)

@@ -1,6 +1,6 @@
 """Who calls, and what they may reach.
 
-Plain functions: the publish route calls them, `reach` offers them to FastAPI as dependencies.
+Plain functions: the publish route calls them, `route` and `reach` offer them to FastAPI.
 Another business's object does not exist for a key that is kept from it: NotFound, never PermissionDenied.
 """
 
@@ -10,6 +10,7 @@ from ringback.apikeys import digest_of
 from ringback.errors import BusinessDisabled, InvalidApiKey, NotFound, PermissionDenied
 from ringback.match import BusinessView, Snapshot
 from ringback.model import ApiKey, Scope
+from ringback.people import Principal
 
 _SCHEMES = frozenset({b"token", b"bearer"})
 
@@ -27,18 +28,18 @@ def authenticate(header: bytes | None, snapshot: Snapshot) -> ApiKey:
     return found
 
 
-def authorise(key: ApiKey, scope: Scope, business_id: int, snapshot: Snapshot) -> BusinessView:
-    """The business, where this key may use it so. Raises NotFound, PermissionDenied, BusinessDisabled."""
-    view = snapshot.businesses.get(business_id) if key.reaches(business_id) else None
+def authorise(principal: Principal, scope: Scope, business_id: int, snapshot: Snapshot) -> BusinessView:
+    """The business, where this caller may use it so. Raises NotFound, PermissionDenied, BusinessDisabled."""
+    view = snapshot.businesses.get(business_id) if principal.reaches(business_id) else None
     if view is None:
         raise NotFound(f"there is no business {business_id}")
-    require(key, scope)
+    require(principal, scope)
     if scope is Scope.PUBLISH and not view.business.enabled:
         raise BusinessDisabled(f"business {business_id} is disabled and takes no events")
     return view
 
 
-def require(key: ApiKey, scope: Scope) -> None:
+def require(principal: Principal, scope: Scope) -> None:
     """Raises PermissionDenied."""
-    if not key.allows(scope):
-        raise PermissionDenied(f"this key does not have the scope `{scope}`")
+    if not principal.allows(scope):
+        raise PermissionDenied(f"{principal.described} does not have the scope `{scope}`")

@@ -12,6 +12,7 @@ from ringback import ids
 from ringback.api import objects
 from ringback.api.answers import Code
 from ringback.api.forms import Form, Name
+from ringback.api.no_store import NO_STORE
 from ringback.api.objects import Envelope
 from ringback.api.paging import Listed, PageQuery
 from ringback.api.reach import Caller, Operating
@@ -41,7 +42,7 @@ class CreateKey(Form):
     )
 
 
-@router.post("", status_code=201, responses=refusals(*WITH_BODY, fault=_FAULT))
+@router.post("", status_code=201, responses=refusals(*WITH_BODY, fault=_FAULT), dependencies=[NO_STORE])
 async def create_key(here: Operating, form: CreateKey) -> Envelope[objects.NewKey]:
     """Create an API key. `Key` is in this one answer only."""
     _check_restriction(here, form)
@@ -54,7 +55,7 @@ async def create_key(here: Operating, form: CreateKey) -> Envelope[objects.NewKe
         here.store.now(),
         secrets.randbits(ids.COUNTER_BITS),
     )
-    await here.store.create_key(key, here.change("key.create"))
+    await here.store.create_key(key, here.change("key.create", form.friendly_name))
     await here.context.live.refresh()
     return Envelope(data=objects.NewKey(**show(key).model_dump(by_alias=False), key=secret))
 

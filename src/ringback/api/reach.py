@@ -1,8 +1,10 @@
-"""What a call may reach, as FastAPI's dependencies: `here: Reading`, `here: Managing`, `here: Operating`."""
+"""What a call may reach, as FastAPI's dependencies: `here: Reading`, `here: Managing`, `here: Operating`.
+
+Whether it is a key or a signed-in person that calls makes no difference here.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
@@ -13,7 +15,8 @@ from ringback.api.auth import authorise, require
 from ringback.api.context import Context
 from ringback.errors import PermissionDenied
 from ringback.match import BusinessView
-from ringback.model import ApiKey, Scope
+from ringback.model import Scope
+from ringback.people import Principal, SignedIn
 from ringback.store.port import Change, Store
 
 MAX_BUSINESS_ID = (1 << 63) - 1
@@ -25,14 +28,14 @@ class Caller:
     """Who calls, and the means to serve the call."""
 
     context: Context
-    key: ApiKey
+    principal: Principal
 
     @property
     def store(self) -> Store:
         return self.context.store
 
-    def change(self, action: str) -> Change:
-        return Change(actor=f"key:{self.key.friendly_name}", action=action, at=self.store.now())
+    def change(self, action: str, detail: str | None = None) -> Change:
+        return Change(actor=self.principal.actor, action=action, at=self.store.now(), detail=detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,47 +49,77 @@ class Tenant(Caller):
         return self.view.business.business_id
 
 
+@dataclass(frozen=True, slots=True)
+class Person(Caller):
+    """A caller who has signed in."""
+
+    signed_in: SignedIn
+
+
 def context_of(request: Request) -> Context:
     return cast(Context, request.app.state.context)
 
 
-def business_lock(request: Request) -> asyncio.Lock:
-    """Businesses carry no version: their changes take turns instead."""
-    return cast(asyncio.Lock, request.app.state.business_lock)
+def require_fresh(here: Caller) -> None:
+    """For what a session left open must not give away. Keys are exempt. Raises PermissionDenied."""
+    principal = here.principal
+    if isinstance(principal, SignedIn) and not principal.session.is_fresh(here.store.now()):
+        raise PermissionDenied(
+            "this needs a sign-in of the last 10 minutes; confirm your password with `POST /session/confirm`"
+        )
 
 
-def _key_of(request: Request) -> ApiKey:
-    return cast(ApiKey, request.state.api_key)
+def _principal_of(request: Request) -> Principal:
+    return cast(Principal, request.state.principal)
+
+
+def _anyone(request: Request) -> Caller:
+    return Caller(context_of(request), _principal_of(request))
+
+
+def _person(request: Request) -> Person:
+    principal = _principal_of(request)
+    if not isinstance(principal, SignedIn):
+        raise PermissionDenied("this call is for a person who has signed in; a key has no session")
+    return Person(context_of(request), principal, principal)
 
 
 def _caller(scope: Scope) -> Callable[[Request], Caller]:
     def dependency(request: Request) -> Caller:
-        key = _key_of(request)
-        require(key, scope)
-        return Caller(context_of(request), key)
+        principal = _principal_of(request)
+        require(principal, scope)
+        return Caller(context_of(request), principal)
 
     return dependency
 
 
+def _surveyor(request: Request) -> Caller:
+    """A person reaches every business, so may see which there are; a key has to be an operator's."""
+    principal = _principal_of(request)
+    return _anyone(request) if principal.surveys else _operator(request)
+
+
 def _operator(request: Request) -> Caller:
-    key = _key_of(request)
-    require(key, Scope.OPERATOR)
-    if key.business_ids:
+    principal = _principal_of(request)
+    require(principal, Scope.OPERATOR)
+    if not principal.surveys:
         raise PermissionDenied("this key is restricted to some businesses, and this call concerns all")
-    return Caller(context_of(request), key)
+    return _anyone(request)
 
 
 def _tenant(scope: Scope) -> Callable[[Request, int], Tenant]:
     def dependency(request: Request, business_id: BusinessId) -> Tenant:
-        context, key = context_of(request), _key_of(request)
-        view = authorise(key, scope, business_id, context.live.current)
-        return Tenant(context, key, view)
+        context, principal = context_of(request), _principal_of(request)
+        view = authorise(principal, scope, business_id, context.live.current)
+        return Tenant(context, principal, view)
 
     return dependency
 
 
+Anyone = Annotated[Caller, Depends(_anyone)]
+SignedInHere = Annotated[Person, Depends(_person)]
+Surveying = Annotated[Caller, Depends(_surveyor)]
 Browsing = Annotated[Caller, Depends(_caller(Scope.READ))]
 Operating = Annotated[Caller, Depends(_operator)]
 Reading = Annotated[Tenant, Depends(_tenant(Scope.READ))]
 Managing = Annotated[Tenant, Depends(_tenant(Scope.MANAGE))]
-BusinessLock = Annotated[asyncio.Lock, Depends(business_lock)]

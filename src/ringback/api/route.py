@@ -1,4 +1,4 @@
-"""The door of every control call: the key, then the query's names, then the body; and one way out.
+"""The door of every control call: who it is, then the query's names, then the body; and one way out.
 
 Whatever goes wrong behind it becomes an answer here, so that handlers only raise.
 """
@@ -17,9 +17,11 @@ from starlette.requests import ClientDisconnect
 from ringback.api import bodies
 from ringback.api.answers import REQUEST_ID_HEADER, Answer, answer_of, new_request_id
 from ringback.api.auth import authenticate
+from ringback.api.browser import refuse_other_sites, signed_in, token_of
 from ringback.api.reach import context_of
 from ringback.api.validation import BODY, MAX_ERRORS, refusal_of
 from ringback.errors import FieldError, InvalidJson, InvalidRequest
+from ringback.people import Principal
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -49,21 +51,46 @@ class StrictRequest(Request):
 
 
 class ControlRoute(APIRoute):
-    """A route under /api/v1: it takes a key, the query parameters it declares, and no body but its own."""
+    """A route under /api/v1: it takes a key or a session, the query parameters it declares, and no body
+    but its own.
+    """
+
+    async def admit(self, request: Request) -> None:
+        """Raises InvalidApiKey, UserDisabled, PermissionDenied."""
+        request.state.principal = await _principal_of(request)
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
         known = frozenset(_query_names(self))
-        takes_body = self.body_field is not None
+        body = self.body_field
 
         async def enter(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
-            request.state.api_key = authenticate(_authorization(request), context_of(request).live.current)
+            await self.admit(request)
             _check_query(request, known)
-            await (strict.json() if takes_body else _check_no_body(strict))
+            if body is None:
+                await _check_no_body(strict)
+            else:
+                await _check_body(strict, required=body.field_info.is_required())
             return await handle(strict)
 
         return _with_answers(enter)
+
+
+class OpenRoute(ControlRoute):
+    """Takes nobody's word for who calls, and still nothing from another site's page."""
+
+    async def admit(self, request: Request) -> None:
+        refuse_other_sites(request, context_of(request).public_url)
+
+
+async def _principal_of(request: Request) -> Principal:
+    """With a key and a cookie it is the key that calls."""
+    context, header = context_of(request), request.headers.get("authorization")
+    token = None if header is not None else token_of(request, context.public_url)
+    if token is not None:
+        return await signed_in(request, context, token)
+    return authenticate(None if header is None else header.encode("latin-1"), context.live.current)
 
 
 def _with_answers(handle: Handler) -> Handler:
@@ -81,11 +108,6 @@ def _with_answers(handle: Handler) -> Handler:
     return answering
 
 
-def _authorization(request: Request) -> bytes | None:
-    value = request.headers.get("authorization")
-    return None if value is None else value.encode("latin-1")
-
-
 def _check_query(request: Request, known: frozenset[str]) -> None:
     """Each parameter is known and there once: none is accepted and ignored."""
     names = [name for name, _ in request.query_params.multi_items()]
@@ -93,6 +115,12 @@ def _check_query(request: Request, known: frozenset[str]) -> None:
     repeated = [FieldError(name, "is there more than once") for name in known if names.count(name) > 1]
     if unknown or repeated:
         raise InvalidRequest(*(unknown + repeated)[:MAX_ERRORS])
+
+
+async def _check_body(request: StrictRequest, *, required: bool) -> None:
+    """Where none of its fields is required, no body is as good as `{}`; `null` is neither."""
+    if (required or await request.body()) and await request.json() is None:
+        raise InvalidRequest(FieldError(BODY, "must be an object"))
 
 
 async def _check_no_body(request: StrictRequest) -> None:

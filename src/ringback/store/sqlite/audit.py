@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import apsw
 
 from ringback.store.port import Change
-from ringback.store.sqlite.rows import fetch
+from ringback.store.sqlite.rows import RowStatement, fetch
+from ringback.store.sqlite.sequence import following
+
+_NOTES = RowStatement(
+    "INSERT INTO audit (id, at, actor, action, object, detail, business_id)"
+    " SELECT * FROM {rows} WHERE column1 IS NOT NULL",
+    7,
+)
 
 
 def note(db: apsw.Connection, change: Change, thing: str, business_id: int | None) -> None:
     """`thing`: what was changed, as people see it: `intg_01…`, `business 12`."""
-    db.execute(
-        "INSERT INTO audit (at, actor, action, object, detail, business_id) VALUES (?, ?, ?, ?, ?, ?)",
-        (change.at, change.actor, change.action, thing, change.detail, business_id),
+    note_each(db, change, [thing], business_id)
+
+
+def note_each(db: apsw.Connection, change: Change, things: Sequence[str], business_id: int | None) -> None:
+    """The same change to several things: a line for each."""
+    clock_lead, last = fetch(db, "SELECT clock_lead, (SELECT ifnull(max(id), 0) FROM audit) FROM meta")[0]
+    first = following(db, last, clock_lead, change.at)
+    _NOTES.run(
+        db,
+        [
+            (row_id, change.at, change.actor, change.action, thing, change.detail, business_id)
+            for row_id, thing in enumerate(things, first)
+        ],
     )
 
 
