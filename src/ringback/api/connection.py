@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import struct
+from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -15,6 +18,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 # Read of a head without seeing its end. What comes in one read (256 KiB at most) is taken as it is.
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 30.0
+# What the kernel takes for a client that follows a stream, and how long it waits for a sign of it.
+STREAM_BUFFER_BYTES = 128 * 1024
+STREAM_LOST_MS = 30_000
+_LINGER_NOT = struct.pack("ii", 1, 0)
 
 _UPGRADE = re.compile(rb"\r\n(?:upgrade|http2-settings):[^\r\n]*", re.IGNORECASE)
 _HEAD_TOO_LARGE = (
@@ -29,6 +36,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _in_head = False
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _is_streaming = False
 
     # -- the transport's calls
 
@@ -49,7 +57,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # uvicorn's never keeps it open
         """Who has sent everything and only listens still gets the answer."""
-        if not self._is_answering():
+        if self._is_streaming or not self._is_answering():
             return None
         self.cycle.keep_alive = False
         return True
@@ -81,6 +89,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
+        self.scope["state"]["connection"] = self
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -94,6 +103,23 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # -- answers
 
+    def begin_stream(self) -> None:
+        """An answer without an end: it lasts as long as the client stays, and little waits for a slow one."""
+        self._is_streaming = True
+        self._set_option(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER_BYTES)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            self._set_option(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STREAM_LOST_MS)
+
+    def abort(self) -> None:
+        """What was not sent is thrown away, by the kernel too."""
+        self._set_option(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        self.transport.abort()
+
+    def _set_option(self, level: int, option: int, value: int | bytes) -> None:
+        """One that is closed already needs none."""
+        with suppress(OSError):
+            self.transport.get_extra_info("socket").setsockopt(level, option, value)
+
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed ends the connection, after the answer that is still owed."""
         if self._is_answering():
@@ -103,6 +129,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def on_response_complete(self) -> None:
+        self._is_streaming = False
         super().on_response_complete()
         if self.pipeline and not self.transport.is_closing():
             self.flow.pause_reading()

@@ -1,5 +1,6 @@
 """Seen from outside: one wide line per event and per attempt, and the numbers behind `/metrics`."""
 
+from ringback.observe.feed import Feed
 from ringback.observe.lines import AttemptLine, EventLine, Line, attempt_line, render_human, render_json
 from ringback.observe.logs import configure_logging
 from ringback.observe.metrics import BATCH_BOUNDS, LATENCY_BOUNDS_MS, Histogram, Metrics
@@ -13,6 +14,7 @@ __all__ = [
     "MAX_WAITING_LINES",
     "AttemptLine",
     "EventLine",
+    "Feed",
     "Histogram",
     "Line",
     "Metrics",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TextIO
 
 import structlog
@@ -10,13 +11,16 @@ import structlog
 FIRST = ("at", "level", "msg")
 
 
-def configure_logging(stream: TextIO, *, human: bool, level: str) -> None:
-    """structlog and the standard library's logging, through one renderer, to one stream."""
+def configure_logging(stream: TextIO, *, human: bool, level: str, process: int | None = None) -> None:
+    """structlog and the standard library's logging, through one renderer, to one stream.
+
+    `process`: which of several it is, said on every line.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.processors.EventRenamer("msg"),
-        _when_and_what_first,
+        partial(_when_and_what_first, {} if process is None else {"process": process}),
     ]
     render: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(event_key="msg", timestamp_key="at", colors=stream.isatty())
@@ -43,6 +47,6 @@ def configure_logging(stream: TextIO, *, human: bool, level: str) -> None:
 
 
 def _when_and_what_first(
-    _logger: object, _method: str, line: structlog.typing.EventDict
+    who: dict[str, int], _logger: object, _method: str, line: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    return {name: line[name] for name in FIRST} | dict(line)
+    return {name: line[name] for name in FIRST} | who | dict(line)

@@ -13,6 +13,7 @@ from prometheus_client.exposition import generate_latest
 from ringback.model import DeliveryState
 
 LATENCY_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BATCH_BOUNDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
 
 
@@ -47,6 +48,10 @@ class Metrics:
         self.attempts: Counter[tuple[DeliveryState, str]] = Counter()
         self.unrecorded = 0
         self.released = 0
+        self.swept: Counter[str] = Counter()
+        self.stream_messages = 0
+        self.stream_omitted = 0
+        self.streams_dropped = 0
         self.trouble: Counter[str] = Counter()
         self.commit_ms = Histogram(LATENCY_BOUNDS_MS)
         self.attempt_ms = Histogram(LATENCY_BOUNDS_MS)
@@ -58,7 +63,7 @@ class Metrics:
         self._registry.register(self)
 
     def exposition(self) -> tuple[str, bytes]:
-        return "text/plain; version=0.0.4; charset=utf-8", generate_latest(self._registry)
+        return CONTENT_TYPE, generate_latest(self._registry)
 
     def gauge(self, name: str, text: str, value: float) -> None:
         self.gauges[name] = (text, value)
@@ -86,9 +91,21 @@ class Metrics:
             attempts.add_metric([state, failure], count)
         yield attempts
         yield _labelled("ringback_trouble", "Things that went wrong inside.", ("where",), self.trouble)
+        yield _labelled(
+            "ringback_retention_rows", "Rows removed, or given up, by kind.", ("kind",), self.swept
+        )
         yield CounterMetricFamily("ringback_events_duplicate", "Known EventIds published.", self.duplicates)
         yield CounterMetricFamily("ringback_results_unrecorded", "Results fenced off.", self.unrecorded)
         yield CounterMetricFamily("ringback_leases_released", "Leases given back unused.", self.released)
+        yield CounterMetricFamily(
+            "ringback_stream_messages", "Live updates sent, to all clients.", self.stream_messages
+        )
+        yield CounterMetricFamily(
+            "ringback_stream_updates_omitted", "Changes counted but not shown.", self.stream_omitted
+        )
+        yield CounterMetricFamily(
+            "ringback_streams_dropped", "Streams cut off: their client read too slowly.", self.streams_dropped
+        )
 
 
 def _labelled(
