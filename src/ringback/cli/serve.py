@@ -1,12 +1,18 @@
-"""`ringback serve`: the server."""
+"""`ringback serve`: the server, in one process or in several."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ringback.cli.options import ConfigFile, Database, DataDirectory, settings_from
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from ringback.config import Settings
 
 
 def serve(
@@ -14,7 +20,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="TCP port to listen on; 8400.")] = None,
     database: Database = None,
     data: DataDirectory = None,
-    processes: Annotated[int | None, typer.Option(help="Operating system processes; only 1 so far.")] = None,
+    processes: Annotated[int | None, typer.Option(help="Processes that share the port; 1.")] = None,
     role: Annotated[str | None, typer.Option(help="What this process does; only all so far.")] = None,
     dev: Annotated[
         bool, typer.Option("--dev", help="Allow plain http and loopback receivers; serve loopback only.")
@@ -35,6 +41,37 @@ def serve(
         role=role,
         dev=dev or None,
     )
-    from ringback.service import run
+    count = settings.processes or 1
+    raise typer.Exit(_in_one_process(settings) if count == 1 else _in_processes(settings, count))
 
-    raise typer.Exit(run(settings))
+
+def _in_one_process(settings: Settings) -> int:
+    from ringback.listening import listen
+
+    with listen(settings.host, settings.port) as listener:
+        from ringback.service import run
+
+        return run(settings, listener)
+
+
+def _in_processes(settings: Settings, count: int) -> int:
+    """What a server needs is loaded in its processes: what is forked has nothing begun."""
+    from ringback.cli.main import code_of
+    from ringback.listening import listen_together
+    from ringback.observe.logs import configure_logging
+    from ringback.processes import supervise
+
+    def prepare() -> int:
+        from ringback.service import prepare
+
+        return code_of(lambda: prepare(settings))
+
+    def serve_one(number: int, listener: socket) -> int:
+        from ringback.service import run
+
+        return code_of(lambda: run(settings, listener, number))
+
+    listeners = listen_together(settings.host, settings.port, count)
+    human = settings.logs_are_for_people(terminal=sys.stderr.isatty())
+    configure_logging(sys.stderr, human=human, level=settings.log_level)
+    return supervise(listeners, prepare, serve_one)

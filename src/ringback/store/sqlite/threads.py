@@ -7,29 +7,36 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 import apsw
 
 from ringback.errors import StoreBroken, StoreUnavailable
-from ringback.store.sqlite.connection import close, store_error
+from ringback.store.sqlite.connection import BUSY_MS, close, store_error
 from ringback.store.sqlite.transaction import Committer, Job, Settled
+from ringback.store.sqlite.turn import Turn
 
 T = TypeVar("T")
 Query = Callable[[apsw.Connection], T]
 READERS = 2
+TURN_SECONDS = BUSY_MS / 1000
 _log = logging.getLogger(__name__)
 
 
 class Waiting:
     """A piece of work and the future of who waits for it."""
 
-    __slots__ = ("future", "work")
+    __slots__ = ("_untaken", "future", "work")
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self.work = work
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._untaken = Lock()
+
+    def take(self) -> bool:
+        """True once: for the thread that will do it, or for who withdraws it."""
+        return self._untaken.acquire(blocking=False)
 
     def settle(self, settled: Settled) -> None:
         if self.future.done():
@@ -49,9 +56,11 @@ class ThreadedDatabase:
         self,
         db: apsw.Connection,
         readers: Sequence[apsw.Connection],
+        turn: Turn,
         on_broken: Callable[[StoreBroken], None] | None,
     ) -> None:
         self._committer = Committer(db)
+        self._turn = turn
         self._on_broken = on_broken
         self._db = db
         self._writes: WorkQueue = SimpleQueue()
@@ -68,10 +77,19 @@ class ThreadedDatabase:
             thread.start()
 
     async def write(self, job: Job[T]) -> T:
-        return await self._put(self._writes, job)
+        """Raises StoreUnavailable where another process keeps its turn for too long."""
+        waiting = Waiting(job)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(TURN_SECONDS, self._withdraw, waiting)
+        try:
+            value: T = await self._put(self._writes, waiting)
+            return value
+        finally:
+            timer.cancel()
 
     async def read(self, query: Query[T]) -> T:
-        return await self._put(self._reads, query)
+        value: T = await self._put(self._reads, Waiting(query))
+        return value
 
     async def close(self) -> None:
         """What waits already is still done."""
@@ -82,26 +100,44 @@ class ThreadedDatabase:
         for _ in self._threads[1:]:
             self._reads.put(None)
         for thread in self._threads:
-            await asyncio.to_thread(thread.join)
+            await self._ended(thread)
 
-    async def _put(self, queue: WorkQueue, work: Callable[[Any], T]) -> T:
+    async def _ended(self, thread: Thread) -> None:
+        """A writer whose turn never comes is left behind: whoever waited for it has been told."""
+        while thread.is_alive():
+            await asyncio.to_thread(thread.join, TURN_SECONDS)
+            if self._turn.awaited:
+                return
+
+    async def _put(self, queue: WorkQueue, waiting: Waiting) -> Any:
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        waiting = Waiting(work)
         queue.put(waiting)
-        value: T = await waiting.future
-        return value
+        return await waiting.future
+
+    def _withdraw(self, waiting: Waiting) -> None:
+        """Where only this process itself keeps it waiting, it goes on waiting."""
+        if waiting.future.done():
+            return
+        if self._turn.awaited and waiting.take():
+            reason = f"another process has kept the database to itself for {TURN_SECONDS:.0f} s"
+            waiting.settle(Settled(error=StoreUnavailable(reason)))
+        else:
+            asyncio.get_running_loop().call_later(TURN_SECONDS, self._withdraw, waiting)
 
     def _write_on(self) -> None:
         going = True
-        while going:
-            batch, going = _all_waiting(self._writes)
-            if batch:
-                healthy = self._committer.broken is None
-                _hand_back(batch, self._settled(batch))
-                if healthy and self._committer.broken is not None:
-                    self._report(batch[0].future.get_loop(), self._committer.broken)
+        while going and (first := self._writes.get()) is not None:
+            healthy = self._committer.broken is None
+            with self._turn.taken():
+                # Only now: what came while the turn was awaited goes along.
+                batch, going = _all_waiting(first, self._writes)
+                settled = self._settled(batch)
+            _hand_back(batch, settled)
+            if healthy and self._committer.broken is not None:
+                self._report(first.future.get_loop(), self._committer.broken)
         close(self._db)
+        self._turn.close()
 
     def _settled(self, batch: Sequence[Waiting]) -> Sequence[Settled]:
         """Whatever goes wrong here, nobody is left waiting: a writer that dies takes the store with it."""
@@ -139,12 +175,13 @@ def answer(db: apsw.Connection, query: Query[Any]) -> Settled:
         return Settled(error=store_error(error) or error)
 
 
-def _all_waiting(queue: WorkQueue) -> tuple[list[Waiting], bool]:
-    """Blocks for the first. False: the end was among them."""
+def _all_waiting(first: Waiting, queue: WorkQueue) -> tuple[list[Waiting], bool]:
+    """Without those that were withdrawn. False: the end was among them."""
     batch: list[Waiting] = []
-    waiting = queue.get()
+    waiting: Waiting | None = first
     while waiting is not None:
-        batch.append(waiting)
+        if waiting.take():
+            batch.append(waiting)
         try:
             waiting = queue.get_nowait()
         except Empty:
