@@ -7,12 +7,16 @@
     │   ├── BodyTooLarge
     │   ├── UnsupportedMediaType
     │   ├── InvalidApiKey
+    │   │   └── NotSignedIn         no session, or a wrong password
     │   ├── PermissionDenied
+    │   ├── UserDisabled
     │   ├── BusinessDisabled
     │   ├── NotFound
-    │   └── Conflict
+    │   ├── Conflict
+    │   └── RateLimited             wrong passwords: wait
     ├── Unavailable                 not accepted now, worth trying again
     ├── ConfigurationError          a setting, a key or a file is wrong: the process cannot start
+    │   └── CannotListen            the address is taken, or not this machine's
     └── StoreError
         ├── StoreUnavailable        full, locked or read-only: nothing was written
         ├── StoreBroken             the state of the last commit is unknown: the process must end
@@ -69,6 +73,14 @@ class PermissionDenied(Refused):
     pass
 
 
+class NotSignedIn(InvalidApiKey):
+    pass
+
+
+class UserDisabled(Refused):
+    pass
+
+
 class BusinessDisabled(Refused):
     pass
 
@@ -81,6 +93,14 @@ class Conflict(Refused):
     pass
 
 
+class RateLimited(Refused):
+    """Refused without a look at the password. `retry_after` is in whole seconds."""
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class Unavailable(RingbackError):
     """Not accepted now. `retry_after` is in whole seconds."""
 
@@ -90,6 +110,10 @@ class Unavailable(RingbackError):
 
 
 class ConfigurationError(RingbackError):
+    pass
+
+
+class CannotListen(ConfigurationError):
     pass
 
 

@@ -27,6 +27,8 @@ PLACES = (
     "after_claim",
     "before_release",
 )
+# Of the master key's rotation, which is no part of an event's path.
+ROTATION_PLACES = ("before_key_file", "after_key_file", "before_reseal", "after_reseal")
 ACTIONS = ("kill", "stop", "raise", "full")
 
 
@@ -44,7 +46,7 @@ def _parse(text: str) -> _Armed | None:
         return None
     place, _, rest = text.partition(":")
     count, _, action = rest.partition(":")
-    if place not in PLACES or not count.isdigit() or action not in ACTIONS:
+    if place not in (*PLACES, *ROTATION_PLACES) or not count.isdigit() or action not in ACTIONS:
         raise ConfigurationError(
             f"{VARIABLE} must be PLACE:COUNT:ACTION with PLACE one of {', '.join(PLACES)} "
             f"and ACTION one of {', '.join(ACTIONS)}"

@@ -15,7 +15,7 @@ COUNTER_BITS = 20
 EVENT_ID_RANDOM_BYTES = 16
 
 # What stands before `_` in the public ids of each kind of row.
-INTEGRATION, DELIVERY, SECRET, API_KEY = "intg", "dlv", "sec", "key"
+INTEGRATION, DELIVERY, SECRET, API_KEY, USER = "intg", "dlv", "sec", "key", "usr"
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]

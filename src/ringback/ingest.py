@@ -50,7 +50,7 @@ class Observer(Protocol):
     def accepted(
         self,
         message: Message,
-        deliveries: int,
+        deliveries: range,
         *,
         duplicate: bool,
         schema_errors: str | None,
@@ -189,7 +189,7 @@ class Ingest:
                 )
             except StaleSnapshot:
                 self._give_back(batch.publishes)
-                await self._live.refresh()
+                await self._live.catch_up()
                 entries = batch.entries
                 continue
             except StoreUnavailable as error:
@@ -260,7 +260,7 @@ class Ingest:
                 leases.extend(_leases_of(new, accepted, now))
             self._observer.accepted(
                 new.message,
-                accepted.deliveries,
+                accepted.delivery_ids,
                 duplicate=accepted.duplicate,
                 schema_errors=new.schema_errors,
                 at=now,

@@ -171,6 +171,14 @@ class Profile(StrEnum):
     STANDARD = "standard"
 
 
+class BodyFormat(StrEnum):
+    """How an event is written for a receiver: chosen when an integration is made, and kept."""
+
+    IQRA = "iqra"
+    STANDARD = "standard"
+    CLOUDEVENTS = "cloudevents"
+
+
 class SecretState(StrEnum):
     CURRENT = "current"
     OUTGOING = "outgoing"
@@ -191,7 +199,7 @@ class IntegrationSettings(Value, frozen=True, kw_only=True):
     """What may be set beside `Fields`; None is the profile's (or the product's) default."""
 
     profile: Profile = Profile.IQRA
-    format: str = "iqra"
+    format: BodyFormat = BodyFormat.IQRA
     timeout_seconds: int | None = None
     retry_schedule: tuple[int, ...] | None = None
     success_codes: tuple[int, ...] | None = None
@@ -241,6 +249,18 @@ class ApiKey(Value, frozen=True, kw_only=True):
     digest: bytes
     ends_in: str
     created_at: int
+
+    @property
+    def actor(self) -> str:
+        return f"key:{self.friendly_name}"
+
+    @property
+    def described(self) -> str:
+        return "this key"
+
+    @property
+    def surveys(self) -> bool:
+        return self.allows(Scope.OPERATOR) and not self.business_ids
 
     def allows(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.OPERATOR in self.scopes

@@ -12,75 +12,106 @@ import gc
 import os
 import random
 import resource
-import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
+from ringback.agreement import Agreement
 from ringback.catalog import warm_up
 from ringback.config import Settings
+from ringback.ended import Ended
 from ringback.engine.attempt import Attempts
 from ringback.engine.loop import Engine
-from ringback.errors import ConfigurationError, StoreError
-from ringback.first_start import ensure_operator_key, make_data_directory
+from ringback.engine.pace import Pace
+from ringback.engine.retention import Retention
+from ringback.errors import StoreBroken, StoreError
+from ringback.first_start import ensure_operator_key, make_data_directory, welcome_first_owner
 from ringback.ingest import Ingest
 from ringback.keyring import KeyRing
-from ringback.masterkey import proven_keyring
+from ringback.listening import BACKLOG
+from ringback.masterkey import follow_keys, proven_keyring
 from ringback.match import EMPTY
 from ringback.model import Node
-from ringback.observe import Metrics, Observer, WideLog, configure_logging
+from ringback.neighbours import Neighbours
+from ringback.observe import Feed, Metrics, Observer, WideLog, configure_logging
+from ringback.observe.together import Family, Together, families_of
 from ringback.send import Sender
 from ringback.snapshot import LiveSnapshot
-from ringback.store.port import Store
+from ringback.store.port import Keep, Store
 from ringback.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     import uvicorn
 
 FOLLOW_SECONDS = 0.5
+FOLLOW_KEYS_SECONDS = 2.0
 KEEP_ALIVE_SECONDS = 75
 LAST_ANSWERS_SECONDS = 3
-BACKLOG = 2_048
 GC_THRESHOLDS = (50_000, 20, 50)
 VERSION = version("ringback")
 
 log = structlog.get_logger("ringback")
 
 
-def run(settings: Settings) -> int:
-    """Serve until a signal; the process' exit code. Raises ConfigurationError, StoreError."""
+def run(settings: Settings, listener: socket.socket, process: int | None = None) -> int:
+    """Serve until a signal; the exit code. `process`: its number, where several share the port.
+
+    Raises ConfigurationError, StoreError.
+    """
     import uvloop
 
     _allow_many_files()
-    human = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    configure_logging(sys.stderr, human=human, level=settings.log_level)
-    wide = WideLog(sys.stderr, human=human) if settings.log_level in ("debug", "info") else None
+    human = _say_what_happens(settings, process)
+    wide = None
+    if settings.log_level in ("debug", "info"):
+        wide = WideLog(sys.stderr, human=human, shared=process is not None)
     try:
-        with (
-            listen(settings.host, settings.port) as listener,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            return runner.run(serve(settings, listener, wide))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(serve(settings, listener, wide, process))
     finally:
         if wide is not None:
             wide.close()
 
 
-async def serve(settings: Settings, listener: socket.socket, wide: WideLog | None) -> int:
+def prepare(settings: Settings) -> None:
+    """All that a first start makes, before several processes begin at once. Raises ConfigurationError."""
+    _say_what_happens(settings, None)
+    asyncio.run(_prepare(settings))
+
+
+async def _prepare(settings: Settings) -> None:
+    async with _opened_store(settings, None) as store:
+        await _prove_and_make_keys(settings, store, first=True)
+
+
+def _say_what_happens(settings: Settings, process: int | None) -> bool:
+    """Set up logging; whether it is for people."""
+    human = settings.logs_are_for_people(terminal=sys.stderr.isatty())
+    configure_logging(sys.stderr, human=human, level=settings.log_level, process=process)
+    return human
+
+
+async def serve(
+    settings: Settings, listener: socket.socket, wide: WideLog | None, process: int | None = None
+) -> int:
     """Run one node on an open socket until SIGTERM or SIGINT, or until something breaks."""
     ended = Ended()
-    async with open_service(settings, ended, wide) as service:
-        server = _http_server(service)
+    async with open_service(settings, ended, wide, process) as service:
+        server = http_server(service)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         serving.add_done_callback(ended.task_done)
         warm_up()
         _spare_the_collector()
+        port = listener.getsockname()[1]
+        if process in (None, 1):
+            await welcome_first_owner(service.store, settings.reached_at(port))
         service.unready = None
-        log.info("ready", address=f"http://{settings.host}:{listener.getsockname()[1]}", version=VERSION)
+        log.info("ready", address=f"http://{settings.host}:{port}", version=VERSION)
         await ended.wait()
         await ended.unless_broken(service.drain())
         server.should_exit = True
@@ -98,7 +129,13 @@ class Service:
     """One node's parts, and the verbs that span them."""
 
     def __init__(
-        self, settings: Settings, store: Store, keyring: KeyRing, node: Node, wide: WideLog | None
+        self,
+        settings: Settings,
+        store: Store,
+        keyring: KeyRing,
+        node: Node,
+        wide: WideLog | None,
+        process: int | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -108,61 +145,120 @@ class Service:
         self.metrics = Metrics()
         self.live = LiveSnapshot(store)
         self.sender = Sender(allow_loopback=settings.dev, ca_file=settings.ca_file, clock=store.now)
-        self._observer = Observer(self.metrics, wide)
+        self.feed = Feed(self.metrics)
+        self._observer = Observer(self.metrics, wide, feed=self.feed)
         attempts = Attempts(self.sender, keyring, f"ringback/{VERSION}", random.random)
         self.engine = Engine(store, node, self.live, attempts, self._observer, settings.window)
         self.ingest = Ingest(store, node, self.live, self.engine, self._observer, settings.ingest_queue)
+        self._retention = Retention(
+            store,
+            _keep(settings),
+            self._observer.swept,
+            self._observer.swept_all,
+            self._observer.trouble,
+            Pace().retention,
+        )
+        self.neighbours = Neighbours(
+            settings.nodes_folder,
+            node.node_id,
+            met=lambda _: self.feed.announce(),
+            missed=lambda _: self.feed.missed(),
+        )
+        self._together: Together | None = None
+        if process is not None:
+            count = settings.processes or 1
+            self._together = Together(self.neighbours, self._numbers, os.getppid(), process, count)
         self._background: list[asyncio.Task[None]] = []
 
     async def start(self, ended: Ended) -> None:
-        await self.live.refresh()
+        await self.store.announce_keys(self.node, self.keyring.key_ids)
+        self.live.listen(self.feed.configured)
+        await self.live.catch_up()
         await self.engine.run(ended.because)
-        following = self.live.follow(FOLLOW_SECONDS, lambda error: self._observer.trouble("follow", error))
-        for name, work in (("ingest", self.ingest.run()), ("follow", following)):
+        trouble = self._observer.trouble
+        self._meet_neighbours()
+        loops = {
+            "ingest": self.ingest.run(),
+            "follow": self.live.follow(FOLLOW_SECONDS, partial(trouble, "follow")),
+            "keys": follow_keys(
+                self.keyring, self.store, self.node, FOLLOW_KEYS_SECONDS, partial(trouble, "keys")
+            ),
+            "retention": self._retention.run(),
+            "feed": self.feed.run(trouble),
+            "neighbours": self.neighbours.run(self.feed.announce),
+        }
+        for name, work in loops.items():
             task = asyncio.create_task(work, name=name)
             task.add_done_callback(ended.task_done)
             self._background.append(task)
 
+    def _meet_neighbours(self) -> None:
+        self.neighbours.on("feed", lambda _, batch: self.feed.hear(batch))
+        self.feed.on_batch = partial(self.neighbours.tell, "feed")
+        self.live.elsewhere = Agreement(self.neighbours, self._newest_version).reach
+        try:
+            self.neighbours.open()
+        except OSError as error:
+            # Live updates and numbers are then this process' own.
+            self._observer.trouble("neighbours", error)
+
+    async def _newest_version(self) -> int:
+        return (await self.live.catch_up()).version
+
     async def drain(self) -> None:
         self.unready = "draining"
         log.info("draining", in_flight=self.engine.in_flight)
+        self.feed.close()
+        await self._stop("retention")
         await self.ingest.drain("this node is stopping; publish to another, or again in a moment")
         await self.engine.drain(self.settings.drain_seconds)
 
     async def stop(self) -> None:
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._stop(*(task.get_name() for task in self._background))
+        self.neighbours.close()
         await self.engine.stop()
         await self.sender.close()
+
+    async def _stop(self, *names: str) -> None:
+        stopping = [task for task in self._background if task.get_name() in names]
+        for task in stopping:
+            task.cancel()
+        await asyncio.gather(*stopping, return_exceptions=True)
 
     def why_unready(self) -> str | None:
         if self.unready is not None:
             return self.unready
         return None if self.engine.can_commit else "the database cannot commit"
 
-    def exposition(self) -> tuple[str, bytes]:
+    async def exposition(self) -> tuple[str, bytes]:
+        if self._together is not None:
+            return await self._together.exposition()
+        self._measure()
+        return self.metrics.exposition()
+
+    def _numbers(self) -> list[Family]:
+        self._measure()
+        return families_of(self.metrics)
+
+    def _measure(self) -> None:
         gauge = self.metrics.gauge
         gauge("ringback_in_flight", "Deliveries this node is busy with.", self.engine.in_flight)
         gauge("ringback_window_in_use", "Slots of the window in use.", self.engine.lanes.window_in_use)
         gauge("ringback_ingest_queue_events", "Events waiting for their commit.", self.ingest.queued_events)
         gauge("ringback_open_circuits", "Lanes with an open circuit.", self.engine.lanes.open_circuits)
+        gauge("ringback_streams_open", "Streams of live updates.", self.feed.streams)
         gauge("ringback_log_lines_dropped", "Lines that were not written.", self._observer.dropped)
-        return self.metrics.exposition()
 
 
 @contextlib.asynccontextmanager
-async def open_service(settings: Settings, ended: Ended, wide: WideLog | None) -> AsyncIterator[Service]:
+async def open_service(
+    settings: Settings, ended: Ended, wide: WideLog | None, process: int | None = None
+) -> AsyncIterator[Service]:
     """Everything but HTTP, started; closed in the opposite order."""
-    make_data_directory(settings.data)
-    store = await SqliteStore.open(settings.database_path, on_broken=ended.because)
-    try:
-        snapshot = await store.snapshot(EMPTY)
-        keyring = proven_keyring(settings.master_key_text, settings.key_file, snapshot)
-        api_key = None if settings.api_key is None else settings.api_key.get_secret_value()
-        await ensure_operator_key(store, api_key)
+    async with _opened_store(settings, ended.because) as store:
+        keyring = await _prove_and_make_keys(settings, store, first=process is None)
         node = await store.join(store.now())
-        service = Service(settings, store, keyring, node, wide)
+        service = Service(settings, store, keyring, node, wide, process)
         try:
             await service.start(ended)
             yield service
@@ -170,8 +266,39 @@ async def open_service(settings: Settings, ended: Ended, wide: WideLog | None) -
             await service.stop()
             with contextlib.suppress(StoreError):
                 await store.leave(node)
+
+
+@contextlib.asynccontextmanager
+async def _opened_store(
+    settings: Settings, on_broken: Callable[[StoreBroken], None] | None
+) -> AsyncIterator[SqliteStore]:
+    make_data_directory(settings.data)
+    store = await SqliteStore.open(settings.database_path, on_broken=on_broken)
+    try:
+        yield store
     finally:
         await store.close()
+
+
+async def _prove_and_make_keys(settings: Settings, store: Store, *, first: bool) -> KeyRing:
+    """`first`: no other process has done it for this one."""
+    snapshot = await store.snapshot(EMPTY)
+    keyring = proven_keyring(settings.master_key_text, settings.key_file, snapshot)
+    if first:
+        api_key = None if settings.api_key is None else settings.api_key.get_secret_value()
+        await ensure_operator_key(store, api_key)
+    return keyring
+
+
+def _keep(settings: Settings) -> Keep:
+    return Keep(
+        payloads=settings.payload_days,
+        attempts=settings.attempt_days,
+        held=settings.hold_days,
+        audit=settings.audit_days,
+        minute_stats=settings.minute_stats_days,
+        hour_stats=settings.hour_stats_days,
+    )
 
 
 def _spare_the_collector() -> None:
@@ -187,29 +314,14 @@ def _allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Bound before anything else is opened, so that a taken port is said at once."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose others with --host and --port"
-        ) from None
-    listener.setblocking(False)
-    return listener
-
-
-def _http_server(service: Service) -> uvicorn.Server:
+def http_server(service: Service) -> uvicorn.Server:
     import uvicorn
 
     from ringback.api.app import App
     from ringback.api.context import Context
     from ringback.api.protocol import with_publishing
     from ringback.api.publish import Publishing
+    from ringback.api.stream_views import StreamViews
 
     settings = service.settings
     context = Context(
@@ -223,8 +335,12 @@ def _http_server(service: Service) -> uvicorn.Server:
         dev=settings.dev,
         version=VERSION,
         max_event_bytes=settings.max_event_bytes,
+        public_url=settings.public_url,
+        trusted_proxies=settings.proxy_networks,
+        keep=_keep(settings),
+        feed=service.feed,
     )
-
+    service.feed.views = StreamViews(service.store, service.live, service.keyring)
     publishing = Publishing(context, service.ingest, service.metrics.count_refused)
 
     class Server(uvicorn.Server):
@@ -249,51 +365,3 @@ def _http_server(service: Service) -> uvicorn.Server:
             backlog=BACKLOG,
         )
     )
-
-
-class Ended:
-    """Why the service ends: a signal asks for it, or an error that nothing could handle breaks it."""
-
-    def __init__(self) -> None:
-        self.broken: BaseException | None = None
-        self._asked = asyncio.Event()
-        self._broke = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled)
-
-    def because(self, error: BaseException) -> None:
-        """The first error is the reason; during a drain too."""
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        if self.broken is None:
-            self.broken = error
-        self._broke.set()
-        self._asked.set()
-
-    def task_done(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.because(error)
-
-    async def wait(self) -> None:
-        await self._asked.wait()
-
-    async def unless_broken(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do the work; leave it where it is as soon as something breaks."""
-        if self.broken is not None:
-            work.close()
-            return
-        working = asyncio.create_task(work)
-        working.add_done_callback(self.task_done)
-        breaking = asyncio.create_task(self._broke.wait())
-        await asyncio.wait((working, breaking), return_when=asyncio.FIRST_COMPLETED)
-        for task in (working, breaking):
-            task.cancel()
-        await asyncio.gather(working, breaking, return_exceptions=True)
-
-    def _signalled(self) -> None:
-        if self._asked.is_set():
-            # Asked twice: whoever asks wants it gone now.
-            sys.stderr.write("left at once; what was in flight is sent again by the next start\n")
-            os._exit(130)
-        self._asked.set()

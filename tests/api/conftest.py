@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 
 from ringback import ids
 from ringback.api.context import Context
@@ -29,12 +30,32 @@ from ringback.model import (
     Scope,
     Timings,
 )
+from ringback.passwords import Passwords
 from ringback.snapshot import LiveSnapshot
 from ringback.store.port import Change, NewEvent, Target
 from ringback.store.sqlite import SqliteStore
+from ringback.store.sqlite.store import wall_ms
 
 OPERATOR = "rbk_operator-key-for-tests-0123456789"
 URL = "https://hooks.example.com/ringback"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+class MovableClock:
+    """The wall's clock, and what a test lets pass beside it."""
+
+    def __init__(self) -> None:
+        self._ahead_ms = 0
+        self._stands_at: int | None = None
+
+    def __call__(self) -> int:
+        return (wall_ms() if self._stands_at is None else self._stands_at) + self._ahead_ms
+
+    def stand_still(self) -> None:
+        self._stands_at = wall_ms()
+
+    def pass_ms(self, ms: int) -> None:
+        self._ahead_ms += ms
 
 
 @dataclass
@@ -46,6 +67,8 @@ class Api:
     woken: list[int]
     tested: list[Message]
     unready: list[str]
+    clock: MovableClock
+    folder: Path
     events_made: int = 0
 
     async def call(
@@ -145,7 +168,8 @@ def attempt_result(
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    store = await SqliteStore.open(tmp_path / "ringback.db")
+    clock = MovableClock()
+    store = await SqliteStore.open(tmp_path / "ringback.db", clock=clock)
     live = LiveSnapshot(store)
     woken: list[int] = []
     tested: list[Message] = []
@@ -157,6 +181,9 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
             message, 0, integration.integration_id, DeliveryState.DELIVERED, store.now(), body=b"thanks"
         )
 
+    async def numbers() -> tuple[str, bytes]:
+        return "text/plain; version=0.0.4", b"ringback_up 1\n"
+
     context = Context(
         store=store,
         live=live,
@@ -164,16 +191,19 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         attempt_test=attempt_test,
         wake=woken.append,
         unready=lambda: unready[0] if unready else None,
-        metrics=lambda: ("text/plain; version=0.0.4", b"ringback_up 1\n"),
+        metrics=numbers,
         dev=False,
         version="0.1.0",
         max_event_bytes=4_096,
+        passwords=Passwords(CHEAP),
     )
     await store.create_key(operator_key(), Change(actor="test", action="key.create", at=store.now()))
     await live.refresh()
     transport = httpx.ASGITransport(app=control_app(context), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://ringback") as client:
-        yield Api(client, context, store, await store.join(store.now()), woken, tested, unready)
+        yield Api(
+            client, context, store, await store.join(store.now()), woken, tested, unready, clock, tmp_path
+        )
     await store.close()
 
 

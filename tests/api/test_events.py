@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ringback.model import DeliveryState
-from tests.api.conftest import Api
+from tests.api.conftest import URL, Api
 
 
 async def test_an_event_is_shown_with_its_deliveries_and_its_data_byte_for_byte(api: Api) -> None:
@@ -22,7 +22,7 @@ async def test_an_event_is_shown_with_its_deliveries_and_its_data_byte_for_byte(
     assert event["EventId"] == message.event_id
     assert event["BusinessId"] == business_id
     assert event["Timestamp"] <= event["AcceptedAt"]
-    assert (event["Test"], event["SchemaErrors"], event["NotSent"]) == (False, None, None)
+    assert (event["Test"], event["SchemaErrors"], event["NotSent"]) == (False, None, [])
     (delivery,) = event["Deliveries"]
     assert (delivery["IntegrationId"], delivery["State"]) == (integration, "delivered")
     listed = await api.data("GET", f"/business/{business_id}/deliveries")
@@ -108,3 +108,25 @@ async def test_a_cursor_belongs_to_its_list_its_filters_and_its_business(api: Ap
         response = await api.call("GET", path, params={**others, "Cursor": cursor})
         assert response.status_code == 422, path
         assert response.json()["Errors"][0]["Field"] == "Cursor"
+
+
+async def test_an_event_says_why_each_other_integration_got_nothing(api: Api) -> None:
+    business_id = await api.business()
+    all_of_it, paused, deleted = [(await api.integration(business_id))["Id"] for _ in range(3)]
+    agents = {"Fields": {"Url": URL, "Events": ["agent.*"]}}
+    other = (await api.integration(business_id, **agents))["Id"]
+    await api.data("POST", f"/business/{business_id}/integrations/{paused}/pause")
+    await api.data("DELETE", f"/business/{business_id}/integrations/{deleted}")
+    message, _ = await api.event(business_id, all_of_it, paused)
+    later = (await api.integration(business_id))["Id"]
+    path = f"/business/{business_id}/events/{message.event_id}"
+    told = (await api.data("GET", path))["NotSent"]
+
+    assert {one["IntegrationId"]: one["Reason"] for one in told} == {
+        later: "created_later",
+        other: "not_subscribed",
+        deleted: "deleted",
+    }
+    await api.data("DELETE", f"/business/{business_id}/integrations/{other}")
+    await api.data("PATCH", f"/business/{business_id}/integrations/{all_of_it}", agents)
+    assert (await api.data("GET", path))["NotSent"] == told

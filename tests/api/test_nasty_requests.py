@@ -58,7 +58,9 @@ def check_envelope(response: Any, statuses: set[int]) -> None:
 async def test_a_bad_body_is_refused(api: Api, call: Call) -> None:
     path = (await make_tenant(api)).path(call)
 
-    for body, statuses in BODIES.values():
+    for name, (body, statuses) in BODIES.items():
+        if name == "empty" and call.may_be_empty:
+            continue
         check_envelope(await api.call(call.method, path, content=body, headers=JSON), statuses)
 
 

@@ -18,7 +18,7 @@ async def test_a_test_is_answered_with_the_whole_attempt_and_is_in_the_log(api: 
 
     sent = await api.data("POST", f"{path}/test", {"EventType": "call.failed"})
 
-    assert sent["Explanation"] is None
+    assert sent["Explanation"]["Title"] == "The test was delivered"
     assert (sent["Attempt"]["Status"], sent["Attempt"]["ResponseBody"]) == (200, "thanks")
     assert sent["Attempt"]["RequestHeaders"]["webhook-test"] == "true"
     delivery = await api.data("GET", f"/business/1/deliveries/{sent['DeliveryId']}")

@@ -21,7 +21,7 @@ from ringback.errors import (
     Unavailable,
 )
 
-COMMANDS = ("check", "demo", "keys", "migrate", "serve", "simulate", "sink")
+COMMANDS = ("check", "demo", "keys", "migrate", "serve", "simulate", "sink", "users")
 HEAVY = ("apsw", "cryptography", "fastapi", "httpx", "pycurl", "pydantic", "sqlalchemy", "uvicorn")
 
 
@@ -72,7 +72,7 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--processes", "2"], "--processes: more than one process is not available yet"),
+        (["--processes", "0"], "--processes: Input should be greater than or equal to 1"),
         (["--role", "engine"], "--role: the role engine is not available yet"),
         (["--database", "postgresql://h/d"], "--database: PostgreSQL is not available yet"),
         (["--dev", "--host", "0.0.0.0"], "dev allows receivers on private addresses"),

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from ringback import config
-from ringback.envelope import body_of, headers_of
-from ringback.model import Message
+from ringback.envelope import WIRES, body_of, headers_of
+from ringback.model import BodyFormat, Message
 from ringback.signing import SigningKey, standard_secret
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -82,6 +82,23 @@ async def test_the_fastapi_receiver_refuses_what_is_old(fastapi_receiver: httpx.
     answer = await fastapi_receiver.post("/hooks", content=body, headers=headers)
 
     assert answer.status_code == 401
+
+
+async def test_the_cloudevents_receiver_reads_what_is_signed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
+    app = run("how-to/receive-and-verify.md", "cloudevents_receiver.py")["app"]
+    wire, now = WIRES[BodyFormat.CLOUDEVENTS], int(time.time() * 1000)
+    body = wire.body_of(MESSAGE)
+    key, form = SigningKey(SECRET), wire.content_type
+    headers = dict(headers_of(MESSAGE, body, [key], 1, now, "ringback/1", content_type=form))
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        answers = [await client.post("/hooks", content=sent, headers=headers) for sent in (body, body + b" ")]
+
+    assert [answer.status_code for answer in answers] == [200, 401]
+    assert capsys.readouterr().out == "call.started evt_1 7\n"
 
 
 def test_every_python_example_is_python() -> None:

@@ -17,7 +17,6 @@ from ringback.catalog import BUILT_IN
 from ringback.cli.main import EXIT_CODES
 from ringback.config import OTHER_VARIABLES, Settings, variable_of
 from ringback.envelope import RESERVED_HEADERS, headers_of
-from ringback.failures import FAILURES
 from ringback.model import Message
 from ringback.signing import SigningKey
 
@@ -88,14 +87,6 @@ def test_every_header_that_custom_ones_may_not_take_is_named() -> None:
     custom = page("headers.md").partition("## Custom headers")[2]
 
     assert set(re.findall(r"`([a-z-]+)`", custom)) == RESERVED_HEADERS
-
-
-def test_every_failure_class_has_its_row_with_its_title() -> None:
-    documented = rows("failure-classes.md", 2)
-
-    assert {name: cells[0] for name, cells in documented.items()} == {
-        str(name): kind.title for name, kind in FAILURES.items()
-    }
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))

@@ -46,7 +46,9 @@ from tests.builders import change
 from tests.engine.staged import PATIENCE, StagedStore
 from tests.zoo import Zoo
 
-SHORT = Pace(look=0.05, heartbeat=0.05, rescue=0.05, orphans=0.05, cancellations=0.05, depth=0.05)
+SHORT = Pace(
+    look=0.05, heartbeat=0.05, rescue=0.05, orphans=0.05, cancellations=0.05, depth=0.05, secrets=0.05
+)
 USER_AGENT = "ringback/test"
 
 

@@ -12,8 +12,9 @@ from ringback.engine.pace import Pace
 from ringback.engine.upkeep import STEP, Upkeep
 from ringback.errors import RingbackError, StoreUnavailable
 from ringback.model import IntegrationState, Node
+from ringback.people import IDLE_MS, Credentials, Role, new_session, new_user
 from ringback.store.sqlite import SqliteStore
-from tests.builders import Clock, Tenant, a_tenant, change, direct, queued
+from tests.builders import NOON, Clock, Tenant, a_tenant, change, direct, queued
 from tests.engine.node import a_node, requests
 from tests.engine.staged import PATIENCE
 from tests.zoo import Zoo
@@ -53,6 +54,22 @@ def upkeep_of(
 def sqlite(acme: Tenant) -> SqliteStore:
     assert isinstance(acme.store, SqliteStore)
     return acme.store
+
+
+# ---------------------------------------------------------------- statistics
+
+
+async def test_what_was_counted_is_folded_once_its_minute_is_over(acme: Tenant) -> None:
+    upkeep = upkeep_of(sqlite(acme), acme.node)
+    await acme.waiting()
+    acme.clock.pass_ms(60_000)
+    await acme.waiting()
+
+    await upkeep.fold_statistics()
+
+    assert await acme.store.fold_statistics(1, acme.clock()) == 0
+    acme.clock.pass_ms(60_000)
+    assert await acme.store.fold_statistics(1, acme.clock()) > 0
 
 
 # ---------------------------------------------------------------- orphans
@@ -129,6 +146,26 @@ async def test_a_heartbeat_says_whether_the_database_can_commit(acme: Tenant) ->
         await upkeep.heartbeat()
 
     assert told == [True, False]
+
+
+# ---------------------------------------------------------------- sessions
+
+
+async def test_ended_sessions_and_old_counts_are_removed_and_others_stay(acme: Tenant) -> None:
+    user = new_user(1, "ada@example.com", None, Role.OWNER, NOON)
+    who = Credentials(user=user, password_hash="x")
+    await acme.store.create_user(who, change())
+    sessions = [new_session(number, 1, b"%d" % number, "", NOON + number) for number in (1, 2)]
+    for session in sessions:
+        await acme.store.sign_in(session, who, "", None, change("session.create"))
+    await acme.store.begin_attempt("bob@example.com", "192.0.2.1", NOON)
+    acme.clock.pass_ms(IDLE_MS + 1)
+
+    await upkeep_of(sqlite(acme), acme.node).forget_sessions()
+
+    found = [await acme.store.find_session(one.digest, NOON) for one in sessions]
+    assert [one is None for one in found] == [True, False]
+    assert await acme.store.forget_expired(acme.clock(), 1) == 0
 
 
 # ---------------------------------------------------------------- cancellations

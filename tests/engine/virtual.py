@@ -28,7 +28,9 @@ from ringback.snapshot import LiveSnapshot
 from ringback.store.sqlite import SqliteStore
 
 # Upkeep is not what these tests are about; hours of it would be most of their work.
-SLOW = Pace(look=900, heartbeat=3_600, rescue=3_600, orphans=3_600, cancellations=3_600, depth=3_600)
+SLOW = Pace(
+    look=900, heartbeat=3_600, rescue=3_600, orphans=3_600, cancellations=3_600, depth=3_600, secrets=3_600
+)
 START_MS = 1_790_000_000_000
 T = TypeVar("T")
 

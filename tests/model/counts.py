@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ringback.model import FINISHED, DeliveryState
-from ringback.store.sqlite.rollups import GRAINS_MS, HISTOGRAM, LAST_NUMBER, bucket_of
+from ringback.statistics import GRAINS_MS, bucket_of
+from ringback.store.sqlite.rollups import HISTOGRAM, LAST_NUMBER
 from tests.model.contents import Attempt, Contents, Delivery
 
 # Table, then its key without the bucket, then the column.
@@ -43,16 +44,25 @@ def _everything(contents: Contents) -> Iterator[tuple[int, Cell]]:
         if not delivery.test and not attempt.replay:
             for cell in _cells_of_attempt(_lane_of(delivery), number, attempt):
                 yield attempt.ended_at, cell
+            for column in _columns_of_first(number, attempt):
+                yield delivery.created_at, ("delivery_stats", _lane_of(delivery), column)
 
 
 def _columns_of_delivery(delivery: Delivery) -> Iterator[str]:
     yield "created"
     if delivery.state in FINISHED:
         yield delivery.state
-    if delivery.state is DeliveryState.DELIVERED:
+    if delivery.state is DeliveryState.DELIVERED and not delivery.replayed:
         yield HISTOGRAM[bucket_of((delivery.finished_at or 0) - delivery.created_at)]
-        if delivery.attempts == 1 and not delivery.replayed:
+        if delivery.attempts == 1:
             yield "first_try"
+
+
+def _columns_of_first(number: int, attempt: Attempt) -> Iterator[str]:
+    if number == 1:
+        yield "first_ended"
+        if not attempt.failure:
+            yield "first_succeeded"
 
 
 def _cells_of_attempt(lane: tuple[int | str, ...], number: int, attempt: Attempt) -> Iterator[Cell]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from ringback.match import Snapshot
 from ringback.model import LEGAL_MOVES, DeliveryState
-from ringback.store.port import DeliveryFilter
+from ringback.statistics import Bucket, widen
+from ringback.store.port import Asked, DeliveryFilter
+from tests.model import charts
 from tests.model.counts import counts_of
 from tests.model.world import World
 
@@ -92,6 +96,24 @@ def lanes_are_held_as_they_should_and_never_late(world: World) -> None:
 
 def rollups_are_what_the_rows_say(world: World) -> None:
     assert world.found.counts == counts_of(world.reference)
+
+
+def charts_show_what_the_rows_say(world: World, dice: Random) -> None:
+    """Some range of the last days, as a whole and of one integration and type."""
+    bucket, now = dice.choice([*Bucket]), world.clock()
+    since = now - dice.randrange(1, 50 * bucket.ms)
+    for business_id in world.reference.businesses:
+        lane = dice.choice([None, *world.reference.integrations])
+        event_type = dice.choice([None, "call.completed"])
+        asked = Asked(range=widen(since, now + 1, bucket), integration_id=lane, event_type=event_type)
+        found = world.run(world.store.statistics(business_id, asked))
+        assert found == charts.statistics(world.reference, business_id, asked)
+
+
+def what_waits_is_counted(world: World) -> None:
+    for business_id in world.reference.businesses:
+        found = world.run(world.store.waiting_now(business_id, world.clock()))
+        assert found == charts.waiting_now(world.reference, business_id, world.clock())
 
 
 def the_queue_is_as_deep_as_the_sums_say(world: World) -> None:

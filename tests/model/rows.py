@@ -10,7 +10,9 @@ import apsw
 import msgspec
 
 from ringback.model import Value
+from ringback.statistics import GRAINS_MS
 from ringback.store.sqlite import SqliteStore
+from ringback.store.sqlite.rollups import TABLES, Table
 from ringback.store.sqlite.rows import fetch
 from tests.model.contents import Attempt, Delivery, Endpoint, Event, Owner
 from tests.model.counts import KEYS, Counts
@@ -88,16 +90,23 @@ def _attempts(db: apsw.Connection) -> Iterator[tuple[tuple[int, int], Attempt]]:
 
 
 def _counts(db: apsw.Connection) -> Counts:
+    """What is folded already and what is still fresh, added up; without what is no sum."""
     found: Counts = Counter()
-    for table, keys in KEYS.items():
-        for row in _select(db, table, *_columns(db, table)):
-            grain, start, key = row.pop("grain"), row.pop("start"), tuple(row.pop(name) for name in keys)
-            found.update({(grain, start, (table, key, column)): n for column, n in row.items() if n})
-    return found
+    for table in TABLES:
+        keys = KEYS[table.name]
+        for row in _select(db, table.name, "grain", "start", *keys, *table.sums):
+            if not table.wholes or row["integration_id"]:
+                _add(found, table, row, row["grain"])
+        for row in _select(db, table.fresh, "start", *keys, *table.sums):
+            for grain in GRAINS_MS:
+                _add(found, table, row, grain)
+    return Counter({cell: count for cell, count in found.items() if count})
 
 
-def _columns(db: apsw.Connection, table: str) -> list[str]:
-    return [name for _, name, *_ in fetch(db, f"PRAGMA table_info({table})")]
+def _add(found: Counts, table: Table, row: dict[str, Any], grain: int) -> None:
+    start, key = row["start"] - row["start"] % grain, tuple(row[name] for name in KEYS[table.name])
+    for column in table.sums:
+        found[grain, start, (table.name, key, column)] += row[column]
 
 
 def _select(db: apsw.Connection, table: str, *columns: str) -> list[dict[str, Any]]:

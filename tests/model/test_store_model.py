@@ -160,6 +160,8 @@ class StoreMachine(RuleBasedStateMachine):
             self.world.store.finish_cancellations(limit, now),
             lambda to, found: to.finish_cancellations(limit, now, found),
         )
+        # How much of it there was is the store's own affair.
+        self.world.perform(self.world.store.fold_statistics(limit, now), lambda *_: None, told=lambda _: None)
 
     # -- what people do
 
@@ -272,11 +274,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     # -- what is read, and what always holds
 
-    @rule(limit=st.integers(1, 4))
-    def read(self, limit: int) -> None:
+    @rule(limit=st.integers(1, 4), dice=dice)
+    def read(self, limit: int, dice: Random) -> None:
         holds.due_lanes_are_found(self.world)
         holds.lists_by_state_have_every_delivery_once(self.world, limit)
         holds.events_are_shown_with_their_deliveries(self.world)
+        holds.charts_show_what_the_rows_say(self.world, dice)
+        holds.what_waits_is_counted(self.world)
         self.snapshot = holds.the_snapshot_knows_what_is_open(self.world, self.snapshot)
 
     @invariant()

@@ -125,7 +125,7 @@ async def pause_and_resume(tenant: Tenant) -> None:
 
 async def disable_and_enable_the_business(tenant: Tenant) -> None:
     for enabled in (False, True):
-        await tenant.store.save_business(replace(tenant.business, enabled=enabled), change())
+        await tenant.store.save_business(replace(tenant.business, enabled=enabled), change(at=tenant.clock()))
     await tenant.refresh()
 
 
@@ -145,8 +145,28 @@ def listing(**wanted: Any) -> Callable[[Tenant], Awaitable[Any]]:
     return list_a_page
 
 
+def ids_of_each_kind() -> list[int]:
+    born = [NOON + _APART_MS * (place + 1) for place in (OPEN, HELD, FINISHED)]
+    return [ids.first_id(moment) + 1 + 2 * row for moment in born for row in range(30)]
+
+
 async def list_events(tenant: Tenant) -> None:
     await tenant.store.list_events(tenant.id, EventFilter(), 20, None)
+
+
+async def tell_who_got_nothing(tenant: Tenant) -> None:
+    page = await tenant.store.list_events(tenant.id, EventFilter(), 1, None)
+    await tenant.store.not_sent(page.items[0])
+
+
+async def retry_many_and_cancel(tenant: Tenant) -> None:
+    page = await tenant.store.list_deliveries(tenant.id, DeliveryFilter(state="cancelled"), 5, None)
+    given = [row.delivery_id for row in page.items]
+    retried = await tenant.store.retry_deliveries(tenant.id, given, change(at=tenant.clock()))
+    assert len(retried) == 5
+    assert not any(one.obstacle for one in retried)
+    for delivery_id in given:
+        await tenant.store.cancel_delivery(tenant.id, delivery_id, change(at=tenant.clock()))
 
 
 async def rescue_nothing(tenant: Tenant) -> None:
@@ -163,7 +183,10 @@ FLAT: dict[str, Callable[[Tenant], Awaitable[Any]]] = {
     "pause and resume": pause_and_resume,
     "disable and enable the business": disable_and_enable_the_business,
     "retry and cancel": retry_and_cancel,
+    "retry many and cancel": retry_many_and_cancel,
+    "who got nothing": tell_who_got_nothing,
     "events": list_events,
+    "deliveries by id": lambda tenant: tenant.store.deliveries(tenant.id, ids_of_each_kind()),
     "all deliveries": listing(),
     "retrying": listing(state="retrying"),
     "queued": listing(state="queued"),

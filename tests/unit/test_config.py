@@ -102,7 +102,8 @@ def test_variables_of_clients_and_of_others_are_left_alone() -> None:
         ("database", "sqlite:///", "must be sqlite:///path"),
         ("database", "sqlite:///:memory:", "must name a file"),
         ("database", "sqlite:///a.db?mode=ro", "must name a file"),
-        ("processes", "2", "more than one process is not available yet"),
+        ("processes", "0", "greater than or equal to 1"),
+        ("processes", "65", "less than or equal to 64"),
         ("role", "engine", "the role engine is not available yet"),
         ("role", "everything", "no such role"),
         ("api_key", "short", "must have 32 characters or more, has 5"),
@@ -110,6 +111,7 @@ def test_variables_of_clients_and_of_others_are_left_alone() -> None:
         ("port", "-1", "greater than or equal to 0"),
         ("port", "http", "valid integer"),
         ("ca_file", "nowhere.pem", "there is no such file"),
+        ("master_key_file", "nowhere.key", "there is no such file"),
         ("log_format", "xml", "'auto', 'json' or 'console'"),
     ],
 )
@@ -147,6 +149,15 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     assert "is not TOML" in refusal(file=written(tmp_path, "port ="))
 
 
+def test_the_master_key_has_one_place(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.touch()
+    assert load({}, {"RINGBACK_MASTER_KEY_FILE": str(file)}).key_file == file
+    both = {"RINGBACK_MASTER_KEY_FILE": str(file), "RINGBACK_MASTER_KEY": "k" * 44}
+    with pytest.raises(ConfigurationError, match="RINGBACK_MASTER_KEY_FILE: the master key is set already"):
+        load({}, both)
+
+
 def test_secrets_appear_in_no_error_and_no_repr() -> None:
     secret = "s3cr3t-" * 5
     settings = load({}, {"RINGBACK_API_KEY": secret, "RINGBACK_MASTER_KEY": secret})
@@ -154,3 +165,61 @@ def test_secrets_appear_in_no_error_and_no_repr() -> None:
     assert "s3cr3t" not in repr(settings) + str(settings)
     assert "s3cr3t" not in refusal(environ={"RINGBACK_API_KEY": "s3cr3t", "RINGBACK_PORT": "s3cr3t"})
     assert "s3cr3t" not in refusal(environ={"RINGBACK_DATABASE": "postgresql://u:s3cr3t@host/db"})
+
+
+@pytest.mark.parametrize(
+    ("written", "origin"),
+    [
+        ("https://hooks.acme.com", "https://hooks.acme.com"),
+        ("https://Hooks.Acme.com/", "https://hooks.acme.com"),
+        ("https://hooks.acme.com:443", "https://hooks.acme.com"),
+        ("http://hooks.acme.com:80/", "http://hooks.acme.com"),
+        ("https://hooks.acme.com:8443", "https://hooks.acme.com:8443"),
+        ("http://[::1]:8400", "http://[::1]:8400"),
+    ],
+)
+def test_the_public_address_is_kept_as_browsers_write_an_origin(written: str, origin: str) -> None:
+    assert load({}, {"RINGBACK_PUBLIC_URL": written}).public_url == origin
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "hooks.acme.com",
+        "ftp://hooks.acme.com",
+        "https://",
+        "https://hooks.acme.com/ringback",
+        "https://hooks.acme.com/?a=b",
+        "https://hooks.acme.com#x",
+        "https://me:secret@hooks.acme.com",
+        "https://[",
+    ],
+)
+def test_a_public_address_that_is_no_origin_is_refused(written: str) -> None:
+    refused = refusal(environ={"RINGBACK_PUBLIC_URL": written})
+
+    assert refused.startswith("RINGBACK_PUBLIC_URL: ")
+    assert "secret" not in refused
+
+
+def test_trusted_proxies_are_addresses_and_networks() -> None:
+    settings = load({}, {"RINGBACK_TRUSTED_PROXIES": "10.0.0.5, 10.1.0.0/16,::1"})
+
+    assert [str(network) for network in settings.proxy_networks] == ["10.0.0.5/32", "10.1.0.0/16", "::1/128"]
+    assert Settings().proxy_networks == ()
+    for wrong in ("proxy.example", "10.0.0.5/8", "10.0.0.0/33"):
+        assert "RINGBACK_TRUSTED_PROXIES: must be" in refusal(environ={"RINGBACK_TRUSTED_PROXIES": wrong})
+
+
+@pytest.mark.parametrize(
+    ("settings", "link"),
+    [
+        (Settings(), "http://127.0.0.1:7"),
+        (Settings(host="0.0.0.0"), "http://localhost:7"),
+        (Settings(host="::1"), "http://[::1]:7"),
+        (Settings(host="0.0.0.0", public_url="https://hooks.acme.com"), "https://hooks.acme.com"),
+    ],
+    ids=lambda one: getattr(one, "host", None),
+)
+def test_links_lead_to_where_people_reach_it(settings: Settings, link: str) -> None:
+    assert settings.reached_at(7) == link

@@ -26,11 +26,13 @@ from ringback.errors import (
     NotFound,
     PermissionDenied,
     Poisoned,
+    RateLimited,
     RingbackError,
     StaleSnapshot,
     StoreUnavailable,
     Unavailable,
     UnsupportedMediaType,
+    UserDisabled,
 )
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class Code(StrEnum):
     INVALID_JSON = "INVALID_JSON"
     INVALID_API_KEY = "INVALID_API_KEY"
     PERMISSION_DENIED = "PERMISSION_DENIED"
+    USER_DISABLED = "USER_DISABLED"
     BUSINESS_DISABLED = "BUSINESS_DISABLED"
     NOT_FOUND = "NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
@@ -49,6 +52,7 @@ class Code(StrEnum):
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
     VALIDATION_FAILED = "VALIDATION_FAILED"
+    RATE_LIMITED = "RATE_LIMITED"
     INTERNAL_ERROR = "INTERNAL_ERROR"
     OVERLOADED = "OVERLOADED"
 
@@ -57,6 +61,7 @@ STATUS: dict[Code, int] = {
     Code.INVALID_JSON: 400,
     Code.INVALID_API_KEY: 401,
     Code.PERMISSION_DENIED: 403,
+    Code.USER_DISABLED: 403,
     Code.BUSINESS_DISABLED: 403,
     Code.NOT_FOUND: 404,
     Code.METHOD_NOT_ALLOWED: 405,
@@ -64,6 +69,7 @@ STATUS: dict[Code, int] = {
     Code.PAYLOAD_TOO_LARGE: 413,
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
     Code.VALIDATION_FAILED: 422,
+    Code.RATE_LIMITED: 429,
     Code.INTERNAL_ERROR: 500,
     Code.OVERLOADED: 503,
 }
@@ -77,9 +83,11 @@ _CODES: dict[type[RingbackError], Code] = {
     UnsupportedMediaType: Code.UNSUPPORTED_MEDIA_TYPE,
     InvalidApiKey: Code.INVALID_API_KEY,
     PermissionDenied: Code.PERMISSION_DENIED,
+    UserDisabled: Code.USER_DISABLED,
     BusinessDisabled: Code.BUSINESS_DISABLED,
     NotFound: Code.NOT_FOUND,
     Conflict: Code.CONFLICT,
+    RateLimited: Code.RATE_LIMITED,
     Poisoned: Code.VALIDATION_FAILED,
     Unavailable: Code.OVERLOADED,
     StoreUnavailable: Code.OVERLOADED,
@@ -160,6 +168,8 @@ def _extra_headers(error: Exception, code: Code) -> list[RawHeader]:
     if code is Code.OVERLOADED:
         seconds = error.retry_after if isinstance(error, Unavailable) else RETRY_AFTER_SECONDS
         return [(b"retry-after", b"%d" % seconds)]
+    if isinstance(error, RateLimited):
+        return [(b"retry-after", b"%d" % error.retry_after), (b"x-ratelimit-remaining", b"0")]
     if code is Code.INVALID_API_KEY:
         return [(b"www-authenticate", b"Token")]
     return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
@@ -10,14 +10,15 @@ from pydantic import Field
 
 from ringback.api import objects
 from ringback.api.answers import Code
+from ringback.api.changed_fields import changed_fields
 from ringback.api.forms import Form, Name
 from ringback.api.objects import Envelope
 from ringback.api.paging import Listed, PageQuery
-from ringback.api.reach import BusinessId, BusinessLock, Operating
+from ringback.api.reach import BusinessId, Caller, Operating, Surveying
 from ringback.api.refusals import WITH_BODY, refusals
 from ringback.api.route import ControlRoute
 from ringback.envelope import iso_time
-from ringback.errors import FieldError
+from ringback.errors import FieldError, StaleSnapshot
 from ringback.model import Business, PayloadValidation
 from ringback.store.port import NewBusiness
 
@@ -55,31 +56,42 @@ async def create_business(here: Operating, form: CreateBusiness) -> Envelope[obj
 
 
 @router.get("", responses=refusals())
-async def list_businesses(here: Operating, query: Annotated[PageQuery, Query()]) -> Listed[objects.Business]:
+async def list_businesses(here: Surveying, query: Annotated[PageQuery, Query()]) -> Listed[objects.Business]:
     """List businesses."""
     found = await here.store.list_businesses(query.limit, query.before(_WALK))
     return query.listed(found, show, _WALK)
 
 
 @router.get("/{BusinessId}", responses=refusals(Code.NOT_FOUND))
-async def get_business(here: Operating, business_id: BusinessId) -> Envelope[objects.Business]:
+async def get_business(here: Surveying, business_id: BusinessId) -> Envelope[objects.Business]:
     """Read one business."""
     return Envelope(data=show(await here.store.get_business(business_id)))
 
 
 @router.patch("/{BusinessId}", responses=refusals(Code.NOT_FOUND, Code.CONFLICT, *WITH_BODY, fault=_FAULT))
 async def change_business(
-    here: Operating, business_id: BusinessId, form: ChangeBusiness, lock: BusinessLock
+    here: Operating, business_id: BusinessId, form: ChangeBusiness
 ) -> Envelope[objects.Business]:
     """Change a business. Disabled, it takes no events, and its deliveries are held."""
     changes = form.changes(_DEFAULTS)
-    async with lock:
-        business = await here.store.get_business(business_id)
-        changed = msgspec.structs.replace(business, **changes)
-        if changed != business:
-            changed = await here.store.save_business(changed, here.change("business.update"))
+    changed = None
+    while changed is None:
+        changed = await _changed(here, business_id, changes)
     await here.context.live.refresh()
     return Envelope(data=show(changed))
+
+
+async def _changed(here: Caller, business_id: int, changes: dict[str, Any]) -> Business | None:
+    """None where somebody else changed it meanwhile: a business carries no version."""
+    business = await here.store.get_business(business_id)
+    changed = msgspec.structs.replace(business, **changes)
+    if changed == business:
+        return business
+    change = here.change("business.update", changed_fields(business, changed))
+    try:
+        return await here.store.save_business(changed, change, read=business)
+    except StaleSnapshot:
+        return None
 
 
 @router.delete("/{BusinessId}", responses=refusals(Code.NOT_FOUND))

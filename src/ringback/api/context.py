@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 
 from ringback.keyring import KeyRing
 from ringback.model import AttemptResult, Integration, Message
+from ringback.observe import Feed, Metrics
+from ringback.passwords import Passwords
 from ringback.snapshot import LiveSnapshot
-from ringback.store.port import Store
+from ringback.store.port import Keep, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +26,18 @@ class Context:
     # Why the node takes no traffic (draining, the database cannot commit); None when it does.
     unready: Callable[[], str | None]
     # The Prometheus exposition: (content type, body).
-    metrics: Callable[[], tuple[str, bytes]]
+    metrics: Callable[[], Awaitable[tuple[str, bytes]]]
     dev: bool
     version: str
     max_event_bytes: int
+    # How people reach it, `https://hooks.acme.com`; None where it was not said.
+    public_url: str | None = None
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    passwords: Passwords = field(default_factory=Passwords)
+    # How long what is stored is kept.
+    keep: Keep = field(default_factory=Keep)
+    # Hears what changes here, for those who follow it live.
+    feed: Feed = field(default_factory=lambda: Feed(Metrics()))
 
     @property
     def user_agent(self) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from fastapi.security import APIKeyHeader
+from fastapi.security import APIKeyCookie, APIKeyHeader
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from ringback.api import (
+    audit_log,
+    bulk_retry,
     businesses,
     deliveries,
     event_log,
@@ -21,21 +22,37 @@ from ringback.api import (
     integrations,
     keys,
     publish_document,
+    secrets,
+    session,
+    stats,
+    stream,
+    system,
     test_sends,
+    users,
 )
 from ringback.api.answers import Answer, Code, answer_of, failure
+from ringback.api.browser import COOKIE
 from ringback.api.context import Context
 from ringback.api.route import respond
+from ringback.api.webhooks_document import webhooks
 from ringback.errors import NotFound
 
 _DESCRIPTION = """
-Webhook delivery. Every call under `/api/v1` takes an API key, as `Authorization: Token <key>`, and every
-answer has the same envelope. Fields are PascalCase, times UTC, lists newest first in pages.
+Webhook delivery. Every call under `/api/v1` takes an API key, as `Authorization: Token <key>`, or the session
+of a person who has signed in, and every answer has the same envelope. Fields are PascalCase, times UTC, lists
+newest first in pages.
 """
 _API_KEY = APIKeyHeader(
     name="Authorization",
     scheme_name="ApiKey",
     description="`Token <key>` or `Bearer <key>`",
+    auto_error=False,
+)
+_SESSION = APIKeyCookie(
+    name=COOKIE,
+    scheme_name="Session",
+    description="Set by `POST /api/v1/session`; `__Host-` is before its name where `public_url` is https. "
+    "All but GET calls need `X-CSRF-Token` too",
     auto_error=False,
 )
 _RESOURCES = (
@@ -44,10 +61,18 @@ _RESOURCES = (
     event_types.router,
     event_log.router,
     integrations.router,
+    secrets.router,
     test_sends.router,
     deliveries.router,
+    bulk_retry.router,
+    stats.router,
+    stream.router,
+    session.router,
+    users.router,
+    audit_log.router,
+    system.router,
 )
-_ALL = (*_RESOURCES, publish_document.router, health.router)
+_ALL = (*_RESOURCES, session.open_router, publish_document.router, health.router)
 
 
 def control_app(context: Context) -> FastAPI:
@@ -60,9 +85,9 @@ def control_app(context: Context) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.context = context
-    app.state.business_lock = asyncio.Lock()
     for router in _RESOURCES:
-        app.include_router(router, dependencies=[Depends(_API_KEY)])
+        app.include_router(router, dependencies=[Depends(_API_KEY), Depends(_SESSION)])
+    app.include_router(session.open_router)
     app.include_router(health.router)
     app.add_exception_handler(HTTPException, _not_served)
     app.add_exception_handler(Exception, _broken)
@@ -110,4 +135,5 @@ def _document(app: FastAPI) -> dict[str, Any]:
             description=app.description,
             routes=[*app.routes, *published.routes],
         )
+        app.openapi_schema["webhooks"] = webhooks()
     return app.openapi_schema

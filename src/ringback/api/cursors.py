@@ -10,33 +10,56 @@ from ringback.errors import FieldError, InvalidRequest
 
 _POSITION_BYTES = 8
 _DIGEST_BYTES = 8
-_LENGTH = 4 * -(-(_POSITION_BYTES + _DIGEST_BYTES) // 3)
+_NOT_OURS = "is not a cursor that was handed out here"
 
 
 def encode(position: int, walk: object) -> str:
     """`walk` names the list and its filters: anything whose `repr` says so."""
-    raw = position.to_bytes(_POSITION_BYTES, "big") + _digest(walk)
-    return urlsafe_b64encode(raw).decode()
+    return _written(position.to_bytes(_POSITION_BYTES, "big"), walk)
 
 
 def decode(cursor: str, walk: object) -> int:
     """The position. Raises InvalidRequest where the cursor is broken or of another walk."""
+    place = _place(cursor, walk)
+    position = int.from_bytes(place, "big", signed=True)
+    if len(place) != _POSITION_BYTES or position < 0:
+        raise _refused(_NOT_OURS)
+    return position
+
+
+def encode_name(name: str, walk: object) -> str:
+    """For a list that is in order of its names."""
+    return _written(name.encode(), walk)
+
+
+def decode_name(cursor: str, walk: object) -> str:
+    """Raises InvalidRequest as `decode` does."""
+    try:
+        return _place(cursor, walk).decode()
+    except UnicodeDecodeError:
+        raise _refused(_NOT_OURS) from None
+
+
+def _written(place: bytes, walk: object) -> str:
+    return urlsafe_b64encode(place + _digest(walk)).decode()
+
+
+def _place(cursor: str, walk: object) -> bytes:
     raw = _raw(cursor)
-    if raw is None:
-        raise _refused("is not a cursor that was handed out here")
-    if raw[_POSITION_BYTES:] != _digest(walk):
+    if len(raw) < _DIGEST_BYTES:
+        raise _refused(_NOT_OURS)
+    if raw[-_DIGEST_BYTES:] != _digest(walk):
         raise _refused("belongs to another list or to other filters; start again without it")
-    return int.from_bytes(raw[:_POSITION_BYTES], "big", signed=True)
+    return raw[:-_DIGEST_BYTES]
 
 
-def _raw(cursor: str) -> bytes | None:
-    if len(cursor) != _LENGTH or not cursor.isascii():
-        return None
+def _raw(cursor: str) -> bytes:
+    """Empty where it is nothing that was encoded here: base64's decoder alone takes much that is not."""
     try:
         raw = urlsafe_b64decode(cursor)
     except (Base64Error, ValueError):
-        return None
-    return raw if len(raw) == _POSITION_BYTES + _DIGEST_BYTES else None
+        return b""
+    return raw if urlsafe_b64encode(raw).decode() == cursor else b""
 
 
 def _digest(walk: object) -> bytes:

@@ -10,7 +10,7 @@ from pydantic import Field
 from ringback import ids
 from ringback.api import objects
 from ringback.api.answers import Code
-from ringback.api.delivery_views import show, show_attempt
+from ringback.api.delivery_views import show, show_attempt, show_explanation
 from ringback.api.log_query import LogQuery
 from ringback.api.objects import Envelope
 from ringback.api.paging import Listed
@@ -19,6 +19,7 @@ from ringback.api.refusals import refusals
 from ringback.api.route import ControlRoute
 from ringback.catalog import MAX_NAME_LENGTH
 from ringback.errors import FieldError, InvalidRequest, NotFound
+from ringback.explain import explain
 from ringback.failures import FailureClass
 from ringback.payloads import EVENT_ID
 from ringback.store.port import DeliveryFilter
@@ -74,12 +75,16 @@ async def list_deliveries(
 
 @router.get("/{DeliveryId}", responses=refusals(Code.NOT_FOUND))
 async def get_delivery(here: Reading, delivery_id: DeliveryId) -> Envelope[objects.DeliveryDetail]:
-    """Read one delivery with every attempt."""
+    """Read one delivery with every attempt and its explanation."""
     row, attempts = await here.store.get_delivery(here.business_id, row_id_of(delivery_id))
-    shown = show(row, here.context.live.current)
+    snapshot = here.context.live.current
+    integration = snapshot.integrations.get(row.integration_id)
+    found = explain(row, attempts, integration, here.view.business.enabled, here.store.now())
+    shown = show(row, snapshot)
     detail = objects.DeliveryDetail(
         **shown.model_dump(by_alias=False),
         attempts=[show_attempt(attempt, row, here.context.user_agent) for attempt in attempts],
+        explanation=show_explanation(found),
     )
     return Envelope(data=detail)
 
@@ -93,6 +98,7 @@ async def retry_delivery(here: Managing, delivery_id: DeliveryId) -> Envelope[ob
     change = here.change("delivery.retry")
     row = await here.store.retry_delivery(here.business_id, row_id_of(delivery_id), change)
     here.context.wake(row.integration_id)
+    here.context.feed.deliveries(here.business_id, (row.delivery_id,))
     return Envelope(data=show(row, here.context.live.current))
 
 
@@ -101,6 +107,7 @@ async def cancel_delivery(here: Managing, delivery_id: DeliveryId) -> Envelope[o
     """Stop what waits."""
     change = here.change("delivery.cancel")
     row = await here.store.cancel_delivery(here.business_id, row_id_of(delivery_id), change)
+    here.context.feed.deliveries(here.business_id, (row.delivery_id,))
     return Envelope(data=show(row, here.context.live.current))
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from ringback import ids
 from ringback.api import objects
-from ringback.envelope import Header, iso_time, shown_headers
+from ringback.envelope import WIRES, Header, iso_time, shown_headers
+from ringback.explain import Explanation, attempts_in_all
 from ringback.match import Snapshot
-from ringback.model import HELD, WAITING, DeliveryState, Timings
+from ringback.model import WAITING, Timings
 from ringback.retry import policy_of
 from ringback.store.port import AttemptRow, DeliveryRow
 
 _MS_DIGITS = 3
-_AHEAD = frozenset({*WAITING, DeliveryState.SENDING, HELD})
 
 
 def show(row: DeliveryRow, snapshot: Snapshot) -> objects.Delivery:
@@ -37,12 +39,8 @@ def show(row: DeliveryRow, snapshot: Snapshot) -> objects.Delivery:
 
 
 def _max_attempts(row: DeliveryRow, snapshot: Snapshot) -> int:
-    """What the schedule allows; more where people added attempts, one for a test."""
-    known = row.attempts + (row.state in _AHEAD)
     integration = snapshot.integrations.get(row.integration_id)
-    if row.test or integration is None:
-        return max(known, 1)
-    return max(policy_of(integration.settings).max_attempts, known)
+    return attempts_in_all(row, None if integration is None else policy_of(integration.settings))
 
 
 def show_attempt(attempt: AttemptRow, delivery: DeliveryRow, user_agent: str) -> objects.Attempt:
@@ -50,7 +48,7 @@ def show_attempt(attempt: AttemptRow, delivery: DeliveryRow, user_agent: str) ->
         number=attempt.number,
         started_at=iso_time(attempt.started_at),
         duration_ms=round(attempt.timings.total_ms, _MS_DIGITS),
-        timings=_timings(attempt.timings),
+        timings=show_timings(attempt.timings),
         status=attempt.status,
         failure_class=attempt.failure,
         detail=attempt.detail,
@@ -64,7 +62,11 @@ def show_attempt(attempt: AttemptRow, delivery: DeliveryRow, user_agent: str) ->
     )
 
 
-def _timings(timings: Timings) -> objects.Timings:
+def show_explanation(found: Explanation) -> objects.Explanation:
+    return objects.Explanation(**msgspec.structs.asdict(found))
+
+
+def show_timings(timings: Timings) -> objects.Timings:
     shown = {name: getattr(timings, name) for name in timings.__struct_fields__}
     return objects.Timings(**{name: ms and round(ms, _MS_DIGITS) for name, ms in shown.items()})
 
@@ -77,6 +79,7 @@ def _request_headers(attempt: AttemptRow, delivery: DeliveryRow, user_agent: str
         user_agent,
         attempt.signatures,
         attempt.header_names,
+        content_type=WIRES[delivery.format].content_type,
         test=delivery.test,
         replay=attempt.replay,
     )

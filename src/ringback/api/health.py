@@ -50,5 +50,5 @@ async def ready(request: Request, response: Response) -> Ready | Unready:
 )
 async def metrics(request: Request) -> Response:
     """Figures for Prometheus."""
-    content_type, body = context_of(request).metrics()
+    content_type, body = await context_of(request).metrics()
     return Response(body, headers={"content-type": content_type})

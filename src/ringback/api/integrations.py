@@ -10,8 +10,10 @@ from fastapi import APIRouter, Path, Query
 from ringback import ids
 from ringback.api import objects
 from ringback.api.answers import Code
-from ringback.api.integration_forms import ChangeIntegration, CreateIntegration, SettingsForm, check
+from ringback.api.changed_fields import changed_fields
+from ringback.api.integration_forms import ChangeIntegration, CreateIntegration, check
 from ringback.api.integration_values import changed, created, moved, secret_of, show
+from ringback.api.no_store import NO_STORE
 from ringback.api.objects import Envelope
 from ringback.api.paging import Listed, PageQuery
 from ringback.api.reach import Managing, Reading, Tenant
@@ -33,7 +35,12 @@ IntegrationId = Annotated[str, Path(alias="IntegrationId", examples=["intg_01kb3
 Edit = Callable[[Integration], Integration]
 
 
-@router.post("", status_code=201, responses=refusals(Code.NOT_FOUND, *WITH_BODY, fault=_FAULT))
+@router.post(
+    "",
+    status_code=201,
+    responses=refusals(Code.NOT_FOUND, Code.CONFLICT, *WITH_BODY, fault=_FAULT),
+    dependencies=[NO_STORE],
+)
 async def create_integration(here: Managing, form: CreateIntegration) -> Envelope[objects.CreatedIntegration]:
     """Add an integration: it is active at once. A generated `Secret` is in this one answer only."""
     check(form, here.view.types, dev=here.context.dev)
@@ -41,7 +48,7 @@ async def create_integration(here: Managing, form: CreateIntegration) -> Envelop
     integration = created(form, secret, here.business_id, now, here.context.keyring)
     stored = await here.store.create_integration(integration, here.change("integration.create"))
     await here.context.live.refresh()
-    return _shown_once(here, stored, form, secret)
+    return shown_once(here, stored, secret if form.generate_secret else None)
 
 
 @router.get("", responses=refusals(Code.NOT_FOUND))
@@ -51,28 +58,38 @@ async def list_integrations(
     """List integrations."""
     before = query.before(_WALK, here.business_id)
     found = await here.store.list_integrations(here.business_id, query.limit, before)
-    return query.listed(found, lambda one: show(one, here.context.keyring), _WALK, here.business_id)
+    now = here.store.now()
+    return query.listed(found, lambda one: show(one, here.context.keyring, now), _WALK, here.business_id)
 
 
 @router.get("/{IntegrationId}", responses=refusals(Code.NOT_FOUND))
 async def get_integration(here: Reading, integration_id: IntegrationId) -> Envelope[objects.Integration]:
     """Read one integration."""
-    return _shown(here, await find(here, integration_id))
+    return shown(here, await find(here, integration_id))
 
 
-@router.patch("/{IntegrationId}", responses=refusals(Code.NOT_FOUND, Code.CONFLICT, *WITH_BODY, fault=_FAULT))
+@router.patch(
+    "/{IntegrationId}",
+    responses=refusals(Code.NOT_FOUND, Code.CONFLICT, *WITH_BODY, fault=_FAULT),
+    dependencies=[NO_STORE],
+)
 async def change_integration(
     here: Managing, integration_id: IntegrationId, form: ChangeIntegration
 ) -> Envelope[objects.CreatedIntegration]:
     """Change an integration, from its next attempt on. A first secret takes effect at once."""
-    check(form, here.view.types, dev=here.context.dev)
+    check(form, here.view.types, _subscribed_to(here, integration_id), dev=here.context.dev)
     secret = secret_of(form)
 
     def edit(integration: Integration) -> Integration:
         return changed(integration, form, secret, here.store.now(), here.context.keyring)
 
-    stored = await _save(here, integration_id, edit, "integration.update", form.version)
-    return _shown_once(here, stored, form, secret)
+    stored = await save(here, integration_id, edit, "integration.update", form.version)
+    return shown_once(here, stored, secret if form.generate_secret else None)
+
+
+def _subscribed_to(here: Managing, integration_id: str) -> tuple[str, ...]:
+    row_id = row_id_of(integration_id)
+    return next((one.events for one in here.view.integrations if one.integration_id == row_id), ())
 
 
 @router.delete("/{IntegrationId}", responses=refusals(Code.NOT_FOUND))
@@ -114,15 +131,15 @@ async def enable(here: Managing, integration_id: IntegrationId) -> Envelope[obje
 async def _move(
     here: Tenant, public_id: str, action: str, target: IntegrationState, *sources: IntegrationState
 ) -> Envelope[objects.Integration]:
-    stored = await _save(
-        here, public_id, lambda one: moved(one, target, sources, here.store.now()), action, None
-    )
+    stored = await save(here, public_id, lambda one: moved(one, target, sources, here.store.now()), action)
     if target is _S.ACTIVE:
         here.context.wake(stored.integration_id)
-    return _shown(here, stored)
+    return shown(here, stored)
 
 
-async def _save(here: Tenant, public_id: str, edit: Edit, action: str, version: int | None) -> Integration:
+async def save(
+    here: Tenant, public_id: str, edit: Edit, action: str, version: int | None = None
+) -> Integration:
     """Read, edit and write, again while others are quicker. With a `version`, only that one is changed."""
     for _ in range(MAX_TRIES):
         read = await find(here, public_id)
@@ -131,8 +148,9 @@ async def _save(here: Tenant, public_id: str, edit: Edit, action: str, version: 
         edited = edit(read)
         if edited == read:
             return read
+        change = here.change(action, changed_fields(read, edited))
         try:
-            stored = await here.store.save_integration(edited, here.change(action))
+            stored = await here.store.save_integration(edited, change)
         except Conflict:
             continue
         await here.context.live.refresh()
@@ -152,14 +170,13 @@ def row_id_of(public_id: str) -> int:
     return row_id
 
 
-def _shown(here: Tenant, integration: Integration) -> Envelope[objects.Integration]:
-    return Envelope(data=show(integration, here.context.keyring))
+def shown(here: Tenant, integration: Integration) -> Envelope[objects.Integration]:
+    return Envelope(data=show(integration, here.context.keyring, here.store.now()))
 
 
-def _shown_once(
-    here: Tenant, integration: Integration, form: SettingsForm, secret: str | None
+def shown_once(
+    here: Tenant, integration: Integration, generated: str | None
 ) -> Envelope[objects.CreatedIntegration]:
     """With the secret that was generated; a customer's own is not repeated."""
-    shown = show(integration, here.context.keyring).model_dump(by_alias=True)
-    generated = secret if form.generate_secret else None
-    return Envelope(data=objects.CreatedIntegration(**shown, secret=generated))
+    fields = shown(here, integration).data.model_dump(by_alias=True)
+    return Envelope(data=objects.CreatedIntegration(**fields, secret=generated))

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_pascal
 
 from ringback.failures import FailureClass
-from ringback.model import IntegrationState, PayloadValidation, Profile, Scope, SecretState
+from ringback.match import WhyNot
+from ringback.model import BodyFormat, IntegrationState, PayloadValidation, Profile, Scope, SecretState
 
 T = TypeVar("T")
 Time = Annotated[str, Field(examples=["2026-11-23T12:00:00.000Z"], description="UTC, milliseconds")]
@@ -133,7 +134,7 @@ class Integration(Shown):
     state_since: Time
     secrets: list[Secret]
     profile: Profile
-    format: str = Field(examples=["iqra"])
+    format: BodyFormat
     timeout_seconds: int = Field(examples=[5])
     retry_schedule: list[int] = Field(description="Seconds", examples=[[60, 300, 900, 3600, 21600]])
     success_codes: list[int] = Field(examples=[[200]])
@@ -148,7 +149,26 @@ class Integration(Shown):
 
 
 class CreatedIntegration(Integration):
-    secret: str | None = Field(description="A generated secret, in this one answer only; else null")
+    secret: str | None = Field(
+        repr=False, description="A generated secret, in this one answer only; else null"
+    )
+
+
+class RevealedSecret(Shown):
+    id: str = Field(examples=["sec_01kb3v9q2m4xa"])
+    secret: str = Field(repr=False, description="As it was generated or given", examples=["whsec_…"])
+    standard_secret: str = Field(
+        repr=False, description="The form that Standard Webhooks libraries take", examples=["whsec_…"]
+    )
+
+
+class OutgoingSecret(RevealedSecret):
+    expires_at: Time | None
+
+
+class CurrentSecret(RevealedSecret):
+    created_at: Time
+    outgoing: OutgoingSecret | None = Field(description="The one it replaces, while both count")
 
 
 # ---------------------------------------------------------------- events and deliveries
@@ -158,6 +178,11 @@ class DeliveryRef(Shown):
     delivery_id: DeliveryId
     integration_id: IntegrationId
     state: ShownState
+
+
+class NotSent(Shown):
+    integration_id: IntegrationId
+    reason: WhyNot
 
 
 class EventSummary(Shown):
@@ -174,7 +199,9 @@ class EventSummary(Shown):
 class Event(EventSummary):
     data: dict[str, Any] | None = Field(description="As published; null past retention")
     deliveries: list[DeliveryRef]
-    not_sent: None = None
+    not_sent: list[NotSent] = Field(
+        description="The integrations that got nothing of it, and why; of many the newest 1,000"
+    )
 
 
 class Delivery(Shown):
@@ -193,6 +220,20 @@ class Delivery(Shown):
     replay: bool
     created_at: Time
     finished_at: Time | None
+
+
+class Retried(Shown):
+    """What was done about one delivery, or why nothing was."""
+
+    id: DeliveryId
+    retried: bool
+    state: ShownState | None = Field(description="As it is now; null where there is no such delivery")
+    code: str | None = Field(description="Why not: NOT_FOUND or CONFLICT", examples=["CONFLICT"])
+    message: str | None = Field(examples=["its integration is deleted"])
+
+
+class RetriedItems(Shown):
+    items: list[Retried] = Field(description="In the order of `Ids`")
 
 
 class Timings(Shown):
@@ -222,15 +263,34 @@ class Attempt(Shown):
     http_version: str | None
 
 
+class Explanation(Shown):
+    """What happened, why, what comes next and what to do, in words."""
+
+    failure: FailureClass | None = Field(
+        alias="Class", description="Of the last attempt; null where it did not fail", examples=["tls_expired"]
+    )
+    title: str = Field(examples=["Not delivered yet: the certificate has expired"])
+    evidence: str = Field(
+        description="What was seen",
+        examples=["The certificate of hooks.acme.com expired on 3 May 2026, 2 days before, 3 times"],
+    )
+    cause: str | None = Field(examples=["The certificate was not renewed in time"])
+    fix: str | None = Field(examples=["Renew the certificate and reload the receiver's server"])
+    next: str = Field(
+        description="What comes next by itself",
+        examples=["Attempt 4 of 6 at 15:14:07 UTC (in 12 m), the last one at about 21:29 UTC"],
+    )
+
+
 class DeliveryDetail(Delivery):
     attempts: list[Attempt]
-    explanation: None = None
+    explanation: Explanation
 
 
 class TestSend(Shown):
     delivery_id: DeliveryId
     attempt: Attempt
-    explanation: None = None
+    explanation: Explanation
 
 
 class Published(Shown):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +35,18 @@ class PageQuery(BaseModel):
         position = found.next_before
         following = None if position is None else cursors.encode(position, self._identity(walk))
         page = objects.Page(items=[shown(row) for row in found.items], next_cursor=following)
+        return objects.Envelope(data=page)
+
+    def listed_by_name(
+        self, rows: Mapping[str, Row], shown: Callable[[Row], Item], *walk: object
+    ) -> Listed[Item]:
+        """A page of what is short and at hand, in order of its names."""
+        identity = self._identity(walk)
+        after = "" if self.cursor is None else cursors.decode_name(self.cursor, identity)
+        names = sorted(name for name in rows if name > after)
+        here = names[: self.limit]
+        following = cursors.encode_name(here[-1], identity) if len(names) > self.limit else None
+        page = objects.Page(items=[shown(rows[name]) for name in here], next_cursor=following)
         return objects.Envelope(data=page)
 
     def _identity(self, walk: tuple[object, ...]) -> object:

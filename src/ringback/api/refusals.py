@@ -16,6 +16,7 @@ _EXAMPLES: dict[Code, str] = {
     Code.INVALID_JSON: "the body is not valid JSON: Expecting value, at character 0",
     Code.INVALID_API_KEY: "this API key is not known; it may have been revoked",
     Code.PERMISSION_DENIED: "this key does not have the scope `manage`",
+    Code.USER_DISABLED: "this account is disabled",
     Code.BUSINESS_DISABLED: "business 123 is disabled and takes no events",
     Code.NOT_FOUND: "there is no business 123",
     Code.METHOD_NOT_ALLOWED: "this path takes GET, POST",
@@ -23,12 +24,14 @@ _EXAMPLES: dict[Code, str] = {
     Code.PAYLOAD_TOO_LARGE: "the body may have at most 1,048,576 bytes",
     Code.UNSUPPORTED_MEDIA_TYPE: "send the body as `Content-Type: application/json`",
     Code.VALIDATION_FAILED: INVALID_WORDS,
+    Code.RATE_LIMITED: "too many wrong passwords; wait 4 s",
     Code.INTERNAL_ERROR: INTERNAL_WORDS,
     Code.OVERLOADED: UNAVAILABLE_WORDS,
 }
 _ALWAYS = (
     Code.INVALID_API_KEY,
     Code.PERMISSION_DENIED,
+    Code.USER_DISABLED,
     Code.VALIDATION_FAILED,
     Code.INTERNAL_ERROR,
     Code.OVERLOADED,

@@ -12,7 +12,7 @@ from pydantic import Field
 from ringback import ids
 from ringback.api import objects
 from ringback.api.answers import Code
-from ringback.api.delivery_views import show_attempt
+from ringback.api.delivery_views import show_attempt, show_explanation
 from ringback.api.forms import Form
 from ringback.api.integrations import IntegrationId, find
 from ringback.api.objects import Envelope
@@ -21,6 +21,7 @@ from ringback.api.refusals import WITH_BODY, refusals
 from ringback.api.route import ControlRoute
 from ringback.catalog import MAX_NAME_LENGTH, nearest
 from ringback.errors import BodyTooLarge, BusinessDisabled, FieldError, InvalidRequest
+from ringback.explain import explain
 from ringback.model import Message
 from ringback.payloads import check_data
 
@@ -54,10 +55,13 @@ async def send_test(
     message = _message(here, form, await request.body())
     result = await here.context.attempt_test(integration, message)
     row_id = await here.store.record_test(message, result, here.store.now())
+    here.context.feed.attempt(result, row_id)
     row, attempts = await here.store.get_delivery(here.business_id, row_id)
+    found = explain(row, attempts, integration, here.view.business.enabled, here.store.now())
     sent = objects.TestSend(
         delivery_id=ids.public(ids.DELIVERY, row_id),
         attempt=show_attempt(attempts[0], row, here.context.user_agent),
+        explanation=show_explanation(found),
     )
     return Envelope(data=sent)
 

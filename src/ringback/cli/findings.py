@@ -12,7 +12,7 @@ from ringback.config import Settings
 from ringback.envelope import iso_time
 from ringback.errors import ConfigurationError, StoreError
 from ringback.keyring import KeyRing
-from ringback.masterkey import given_keyring, missing_key, sealed_values
+from ringback.masterkey import given_keyring, keys_in_use, missing_key, one_of_each_key
 from ringback.match import EMPTY, Snapshot
 from ringback.store.port import EventFilter, Store
 
@@ -32,7 +32,13 @@ async def examine(config_file: Path | None, **flags: object) -> list[Finding]:
         settings = settings_from(config_file, **flags)
     except ConfigurationError as error:
         return [Finding("configuration", False, str(error))]
-    first = Finding("configuration", True, f"serves {settings.host}:{settings.port}, data in {settings.data}")
+    first = Finding(
+        "configuration",
+        True,
+        f"serves {settings.host}:{settings.port}, data in {settings.data}; keeps payloads for"
+        f" {settings.payload_days} days, attempts for {settings.attempt_days}, what is held for"
+        f" {settings.hold_days}",
+    )
     if not settings.database_path.exists():
         return [first, _place_for_database(settings.database_path), _key_without_database(settings)]
     return [first, *await _with_database(settings)]
@@ -77,17 +83,22 @@ def _key_without_database(settings: Settings) -> Finding:
 
 
 def _master_key(settings: Settings, snapshot: Snapshot) -> Finding:
-    sealed = next(sealed_values(snapshot), None)
+    in_use = keys_in_use(snapshot)
     try:
         keyring = _keyring(settings)
         if keyring is None:
-            return _no_key(settings, needed=sealed is not None)
-        if sealed is None:
+            return _no_key(settings, needed=bool(in_use))
+        if not in_use:
             return Finding("master key", True, f"key {keyring.fingerprint}; nothing is sealed yet")
-        keyring.open(*sealed)
+        for one in one_of_each_key(snapshot):
+            keyring.open(one.sealed, one.owner)
     except ConfigurationError as error:
         return Finding("master key", False, str(error))
-    return Finding("master key", True, f"key {keyring.fingerprint} opens what is sealed")
+    if set(in_use) == {keyring.key_ids[0]}:
+        return Finding("master key", True, f"key {keyring.fingerprint} opens what is sealed")
+    counts = ", ".join(f"{count} with {key_id.hex()}" for key_id, count in in_use.items())
+    detail = f"key {keyring.fingerprint} seals; sealed so far: {counts}; run `ringback keys rotate-master`"
+    return Finding("master key", True, detail)
 
 
 def _no_key(settings: Settings, *, needed: bool) -> Finding:

@@ -41,6 +41,7 @@ AWAY_SECONDS = 5.0
 class Observer(Protocol):
     """Hears what the engine does, for logs, metrics and live updates."""
 
+    def claimed(self, leased: Leased) -> None: ...
     def attempt(self, result: AttemptResult, recorded: bool) -> None: ...
     def recorded_batch(self, size: int) -> None: ...
     def depth(self, *, queued: int, retrying: int, held: int, sending: int, oldest_due_ms: int) -> None: ...
@@ -73,7 +74,9 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         self._on_broken: Callable[[BaseException], None] = lambda error: observer.trouble("engine", error)
         self._recorder = Recorder(store, node, self._recorded, self.store_unavailable)
-        self._claims = Claims(store, node, self.lanes, live, self.start, self.store_unavailable, pace.look)
+        self._claims = Claims(
+            store, node, self.lanes, live, self._start_claimed, self.store_unavailable, pace.look
+        )
         self._upkeep = Upkeep(
             store,
             node,
@@ -174,6 +177,10 @@ class Engine:
             self._known.discard(leased.delivery_id)
             self.lanes.returned(leased.integration_id)
             self._observer.trouble("hand over", error)
+
+    def _start_claimed(self, leased: Leased) -> None:
+        self._observer.claimed(leased)
+        self.start(leased)
 
     async def attempt_test(self, integration: Integration, message: Message) -> AttemptResult:
         """One attempt outside the queue; nothing is stored. Raises Unavailable where many are under way."""
@@ -312,7 +319,7 @@ class Engine:
                 disabled_as_gone(integration, now),
                 Change(actor="system", action="integration.disable", at=now, detail="answered 410"),
             )
-            await self._live.refresh()
+            await self._live.catch_up()
         except (Conflict, NotFound):
             return
         except StoreUnavailable as error:

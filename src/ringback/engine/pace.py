@@ -14,3 +14,7 @@ class Pace(Value, frozen=True, kw_only=True):
     orphans: float = 4.0
     cancellations: float = 2.0
     depth: float = 10.0
+    statistics: float = 10.0
+    retention: float = 60.0
+    secrets: float = 15.0
+    sessions: float = 60.0

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Set
 from ringback.engine.pace import Pace
 from ringback.errors import RingbackError, StoreBroken
 from ringback.model import Node
-from ringback.store.port import QueueDepth, Store
+from ringback.store.port import Change, QueueDepth, Store
 
 STEP = 500
+# Of each of four tables, in three grains: a few ms of the writer's time.
+FOLD_STEP = 100
 
 
 class Upkeep:
@@ -45,6 +47,9 @@ class Upkeep:
             group.create_task(self._repeat("orphans", self.send_back_orphans, pace.orphans))
             group.create_task(self._repeat("cancellations", self.finish_cancellations, pace.cancellations))
             group.create_task(self._repeat("depth", self.measure_depth, pace.depth))
+            group.create_task(self._repeat("statistics", self.fold_statistics, pace.statistics))
+            group.create_task(self._repeat("secrets", self.expire_secrets, pace.secrets))
+            group.create_task(self._repeat("sessions", self.forget_sessions, pace.sessions))
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
         while True:
@@ -79,6 +84,21 @@ class Upkeep:
 
     async def finish_cancellations(self) -> None:
         while await self._store.finish_cancellations(STEP, self._store.now()):
+            pass
+
+    async def expire_secrets(self) -> None:
+        """They sign nothing from their time on; this only takes them away."""
+        change = Change(actor="system", action="secret.expire", at=self._store.now())
+        while await self._store.expire_secrets(STEP, change):
+            pass
+
+    async def forget_sessions(self) -> None:
+        """Those that have ended, and wrong passwords of long ago: neither is looked at any more."""
+        while await self._store.forget_expired(self._store.now(), STEP):
+            pass
+
+    async def fold_statistics(self) -> None:
+        while await self._store.fold_statistics(FOLD_STEP, self._store.now()):
             pass
 
     async def measure_depth(self) -> None:

@@ -25,6 +25,12 @@ from ringback.store.port.configuration import (
     Configuration,
     NewBusiness,
 )
+from ringback.store.port.keeping import (
+    Chore,
+    Keep,
+    Keeping,
+    Swept,
+)
 from ringback.store.port.log import (
     AttemptRow,
     DeliveryFilter,
@@ -32,6 +38,8 @@ from ringback.store.port.log import (
     EventFilter,
     EventRow,
     Log,
+    NotSent,
+    Retried,
 )
 from ringback.store.port.paging import (
     Page,
@@ -47,26 +55,60 @@ from ringback.store.port.path import (
     QueueDepth,
     Target,
 )
+from ringback.store.port.people import (
+    AuditFilter,
+    AuditRow,
+    People,
+)
+from ringback.store.port.sealing import Resealed, Sealed, Sealing
+from ringback.store.port.statistics import (
+    Asked,
+    AttemptGroup,
+    Monitoring,
+    NodeRow,
+    NodeState,
+    Statistics,
+    SystemState,
+    Traffic,
+    WaitingNow,
+)
 
 __all__ = [
     "Accepted",
+    "Asked",
+    "AttemptGroup",
     "AttemptRow",
+    "AuditFilter",
+    "AuditRow",
     "Change",
+    "Chore",
     "Claimed",
     "DeliveryFilter",
     "DeliveryRow",
     "DueLanes",
     "EventFilter",
     "EventRow",
+    "Keep",
     "NewBusiness",
     "NewEvent",
+    "NodeRow",
+    "NodeState",
+    "NotSent",
     "Page",
     "Publish",
     "QueueDepth",
+    "Resealed",
+    "Retried",
+    "Sealed",
+    "Statistics",
     "Store",
+    "Swept",
+    "SystemState",
     "Target",
+    "Traffic",
+    "WaitingNow",
 ]
 
 
-class Store(NodeLife, EventPath, Configuration, Log, Protocol):
+class Store(NodeLife, EventPath, Configuration, Log, People, Keeping, Sealing, Monitoring, Protocol):
     """The whole door. Each part has its file here, and one of the same name in every store."""

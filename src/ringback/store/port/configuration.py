@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ringback.catalog import EventType
 from ringback.match import Snapshot
 from ringback.model import ApiKey, Business, Integration, PayloadValidation, Value
 from ringback.store.port.paging import Page
@@ -36,8 +37,13 @@ class Configuration(Protocol):
         """Raises Conflict where the external id is taken."""
         ...
 
-    async def save_business(self, business: Business, change: Change) -> Business:
-        """Write a changed business; its lanes are held while it is disabled. Raises NotFound, Conflict."""
+    async def save_business(
+        self, business: Business, change: Change, *, read: Business | None = None
+    ) -> Business:
+        """Write a changed business; its lanes are held while it is disabled. Raises NotFound, Conflict.
+
+        Where `read` is given and it is another one by now, nothing is written: StaleSnapshot.
+        """
         ...
 
     async def delete_business(self, business_id: int, change: Change) -> None:
@@ -73,6 +79,16 @@ class Configuration(Protocol):
     async def list_integrations(
         self, business_id: int, limit: int, before: int | None
     ) -> Page[Integration]: ...
+
+    async def save_event_type(self, business_id: int, event_type: EventType, change: Change) -> None:
+        """Register one of the business' own, or replace it. Raises NotFound where the business is not there,
+        Conflict where it has as many, or as much, as it may.
+        """
+        ...
+
+    async def delete_event_type(self, business_id: int, name: str, change: Change) -> None:
+        """Raises NotFound."""
+        ...
 
     async def create_key(self, key: ApiKey, change: Change) -> None:
         """Raises Conflict where that very key exists."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from ringback.failures import FailureClass
-from ringback.model import Timings, Value
+from ringback.match import WhyNot
+from ringback.model import BodyFormat, Timings, Value
 from ringback.store.port.configuration import Change
 from ringback.store.port.paging import Page
 
@@ -44,6 +46,11 @@ class EventRow(Value, frozen=True, kw_only=True):
     test: bool
 
 
+class NotSent(Value, frozen=True, kw_only=True):
+    integration_id: int
+    reason: WhyNot
+
+
 class DeliveryRow(Value, frozen=True, kw_only=True):
     """`state` is as shown: a waiting delivery of a held lane is `held`, of a deleted one `cancelled`."""
 
@@ -64,6 +71,7 @@ class DeliveryRow(Value, frozen=True, kw_only=True):
     replay: bool
     created_at: int
     finished_at: int | None
+    format: BodyFormat = BodyFormat.IQRA
 
 
 class AttemptRow(Value, frozen=True, kw_only=True):
@@ -84,6 +92,15 @@ class AttemptRow(Value, frozen=True, kw_only=True):
     replay: bool
 
 
+class Retried(Value, frozen=True, kw_only=True):
+    """What came of one delivery of several: it is queued again, or `obstacle` says why not. `row` is None
+    where there is no such delivery."""
+
+    delivery_id: int
+    row: DeliveryRow | None
+    obstacle: str | None = None
+
+
 class Log(Protocol):
     """What was accepted and sent, and how it went."""
 
@@ -95,9 +112,17 @@ class Log(Protocol):
         """Raises NotFound."""
         ...
 
+    async def not_sent(self, event: EventRow) -> tuple[NotSent, ...]:
+        """The integrations that got nothing of it, deleted ones too: the newest 1,000, newest first."""
+        ...
+
     async def list_deliveries(
         self, business_id: int, wanted: DeliveryFilter, limit: int, before: int | None
     ) -> Page[DeliveryRow]: ...
+
+    async def deliveries(self, business_id: int, delivery_ids: Collection[int]) -> tuple[DeliveryRow, ...]:
+        """Newest first; ids that are not there, or another business', are left out."""
+        ...
 
     async def get_delivery(
         self, business_id: int, delivery_id: int
@@ -110,6 +135,12 @@ class Log(Protocol):
         the schedule goes on after it. Raises NotFound; Conflict while sending or queued, when the payload
         is past retention, when the integration is deleted.
         """
+        ...
+
+    async def retry_deliveries(
+        self, business_id: int, delivery_ids: Sequence[int], change: Change
+    ) -> tuple[Retried, ...]:
+        """`retry_delivery` of each of these, in their order; one's obstacle is nothing to the others."""
         ...
 
     async def cancel_delivery(self, business_id: int, delivery_id: int, change: Change) -> DeliveryRow:

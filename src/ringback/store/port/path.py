@@ -34,6 +34,10 @@ class Accepted(Value, frozen=True, kw_only=True):
     deliveries: int
     duplicate: bool
 
+    @property
+    def delivery_ids(self) -> range:
+        return range(self.row_id + 1, self.row_id + 1 + self.deliveries)
+
 
 # One request's events: accepted together or not at all.
 Publish = tuple[NewEvent, ...]

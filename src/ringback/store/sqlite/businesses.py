@@ -6,7 +6,7 @@ from typing import Any
 
 import apsw
 
-from ringback.errors import Conflict, NotFound
+from ringback.errors import Conflict, NotFound, StaleSnapshot
 from ringback.model import Business, PayloadValidation
 from ringback.store.port import Change, NewBusiness, Page
 from ringback.store.sqlite import audit
@@ -30,16 +30,20 @@ def create_business(tx: Transaction, new: NewBusiness, change: Change) -> Busine
     return get_business(tx.db, business_id)
 
 
-def save_business(tx: Transaction, business: Business, change: Change) -> Business:
+def save_business(
+    tx: Transaction, business: Business, change: Change, read: Business | None = None
+) -> Business:
     business_id = business.business_id
-    get_business(tx.db, business_id)
+    current = get_business(tx.db, business_id)
+    if read is not None and read != current:
+        raise StaleSnapshot(f"business {business_id} was changed meanwhile")
     _check_external_id(tx.db, business.external_id, business_id)
     tx.db.execute(
         "UPDATE businesses SET name = ?, external_id = ?, enabled = ?, payload_validation = ?"
         " WHERE business_id = ?",
         (business.name, business.external_id, business.enabled, business.payload_validation, business_id),
     )
-    refresh_held(tx.db, business_id)
+    refresh_held(tx.db, business_id, change.at)
     _changed(tx, business_id, change)
     return get_business(tx.db, business_id)
 
@@ -48,7 +52,8 @@ def delete_business(tx: Transaction, business_id: int, change: Change) -> None:
     get_business(tx.db, business_id)
     tx.db.execute("UPDATE businesses SET deleted_at = ? WHERE business_id = ?", (change.at, business_id))
     forget_integrations_of(tx, business_id, change.at)
-    refresh_held(tx.db, business_id)
+    tx.db.execute("DELETE FROM event_types WHERE business_id = ?", (business_id,))
+    refresh_held(tx.db, business_id, change.at)
     _changed(tx, business_id, change)
 
 

@@ -18,7 +18,7 @@ _ROWS = f"""
 SELECT d.id, d.event_row, e.event_id, d.event_type, d.business_id, d.integration_id,
     ifnull(i.friendly_name, ''), {_SHOWN_STATE}, d.attempts, d.tries,
     iif(l.deleted AND d.state <> 'sending', NULL, d.due_at), d.last_status, d.last_failure, d.test,
-    d.replayed OR d.manual, d.created_at, d.finished_at
+    d.replayed OR d.manual, d.created_at, d.finished_at, ifnull(i.settings ->> '$.format', 'iqra')
 FROM deliveries d JOIN events e ON e.id = d.event_row
     LEFT JOIN lanes l USING (integration_id) LEFT JOIN integrations i USING (integration_id)
 WHERE d.id IN (SELECT value FROM json_each(?))

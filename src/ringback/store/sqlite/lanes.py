@@ -46,12 +46,13 @@ _OLDEST_DUE = (
     " WHERE held = 0 AND due_at IS NOT NULL AND due_at <= ?"
 )
 _REFRESH_HELD = """
-UPDATE lanes SET held = wanted.held, deleted = wanted.deleted
+UPDATE lanes SET held = wanted.held, deleted = wanted.deleted,
+    held_since = iif(wanted.held, ?2, NULL)
 FROM (
     SELECT i.integration_id, i.deleted_at IS NOT NULL AS deleted,
         (i.state <> 'active' OR i.deleted_at IS NOT NULL OR NOT b.enabled OR b.deleted_at IS NOT NULL) AS held
     FROM integrations i JOIN businesses b USING (business_id)
-    WHERE i.business_id = ?
+    WHERE i.business_id = ?1
 ) wanted
 WHERE lanes.integration_id = wanted.integration_id
     AND (lanes.held <> wanted.held OR lanes.deleted <> wanted.deleted)
@@ -132,9 +133,12 @@ def queue_depth(db: apsw.Connection, now: int) -> QueueDepth:
 
 
 def add_lane(db: apsw.Connection, integration_id: int, business_id: int) -> None:
-    db.execute("INSERT INTO lanes VALUES (?, ?, 0, 0, NULL)", (integration_id, business_id))
+    db.execute(
+        "INSERT INTO lanes (integration_id, business_id, held, deleted) VALUES (?, ?, 0, 0)",
+        (integration_id, business_id),
+    )
 
 
-def refresh_held(db: apsw.Connection, business_id: int) -> None:
+def refresh_held(db: apsw.Connection, business_id: int, now: int) -> None:
     """Hold or let go the business' lanes as its own and its integrations' states say."""
-    db.execute(_REFRESH_HELD, (business_id,))
+    db.execute(_REFRESH_HELD, (business_id, now))

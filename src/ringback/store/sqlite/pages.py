@@ -22,12 +22,12 @@ _FIRST_LOOK = 500
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Rows that one index has in the order of their ids, where `keys` choose them.
+    """Rows that one index has in the order of their ids, where `keys` choose them; None: the table itself.
 
     It is walked once for each of the values `given` for the keys' parameters.
     """
 
-    index: str
+    index: str | None
     keys: tuple[Condition, ...]
     given: tuple[Mapping[str, Any], ...] = ({},)
 
@@ -111,7 +111,8 @@ def _look(
 
 def _rows(walk: Walk, source: Source) -> Select[Any]:
     row_id = walk.table.c.id
-    query = select(row_id).with_hint(walk.table, f"INDEXED BY {source.index}", "sqlite")
+    hint = f"INDEXED BY {source.index}" if source.index else "NOT INDEXED"
+    query = select(row_id).with_hint(walk.table, hint, "sqlite")
     query = query.where(*source.keys).order_by(row_id.desc())
     if walk.lowest is not None:
         query = query.where(row_id >= walk.lowest)

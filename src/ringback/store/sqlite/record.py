@@ -181,6 +181,7 @@ def _count(tx: Transaction, result: AttemptResult) -> None:
             leased.created_at,
             result.outcome.ended_at,
             first_try=leased.number == 1 and not leased.replay,
+            by_hand=leased.replay or leased.attempts != leased.tries,
         )
 
 

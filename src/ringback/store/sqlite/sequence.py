@@ -8,7 +8,7 @@ from ringback.ids import born_ms, first_id
 from ringback.store.sqlite.rows import fetch
 
 _LAST = """
-SELECT clock_lead, max(
+SELECT clock_lead, max(events_reached,
     ifnull((SELECT max(id) FROM events), 0),
     ifnull((SELECT max(id) FROM deliveries), 0),
     ifnull((SELECT max(since_id) FROM integration_history), 0))
@@ -19,6 +19,10 @@ FROM meta
 def next_id(db: apsw.Connection, now: int) -> int:
     """The first id not yet taken. Where the clock stepped back, ids go on from where they were."""
     clock_lead, last = fetch(db, _LAST)[0]
+    return following(db, last, clock_lead, now)
+
+
+def following(db: apsw.Connection, last: int, clock_lead: int, now: int) -> int:
     found: int = max(last + 1, first_id(now))
     lead = born_ms(found) - now
     if lead > clock_lead:

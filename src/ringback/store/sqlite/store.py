@@ -15,16 +15,23 @@ from ringback.store.sqlite.node_locks import NodeLocks
 from ringback.store.sqlite.schema import open_migrated
 from ringback.store.sqlite.threads import READERS, ThreadedDatabase
 from ringback.store.sqlite.transaction import Transaction
+from ringback.store.sqlite.turn import Turn
 from ringback.store.sqlite.verbs.configuration import ConfigurationVerbs
+from ringback.store.sqlite.verbs.keeping import KeepingVerbs
 from ringback.store.sqlite.verbs.log import LogVerbs
 from ringback.store.sqlite.verbs.path import PathVerbs
+from ringback.store.sqlite.verbs.people import PeopleVerbs
+from ringback.store.sqlite.verbs.sealing import SealingVerbs
+from ringback.store.sqlite.verbs.statistics import MonitoringVerbs
 
 
 def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class SqliteStore(PathVerbs, ConfigurationVerbs, LogVerbs):
+class SqliteStore(
+    PathVerbs, ConfigurationVerbs, LogVerbs, KeepingVerbs, PeopleVerbs, SealingVerbs, MonitoringVerbs
+):
     """A database file with `<file>-nodes/` beside it. Made by `open`."""
 
     def __init__(
@@ -58,8 +65,13 @@ class SqliteStore(PathVerbs, ConfigurationVerbs, LogVerbs):
             raise ValueError("a vfs of one's own goes with inline only")
         db, readers = open_migrated(path, clock, vfs, 0 if inline else READERS)
         file = FileIdentity(path) if vfs is None else None
-        database = InlineDatabase(db, on_broken) if inline else ThreadedDatabase(db, readers, on_broken)
-        return cls(database, file, NodeLocks(path.with_name(f"{path.name}-nodes")), clock)
+        folder = path.with_name(f"{path.name}-nodes")
+        database = (
+            InlineDatabase(db, on_broken)
+            if inline
+            else ThreadedDatabase(db, readers, Turn(folder), on_broken)
+        )
+        return cls(database, file, NodeLocks(folder), clock)
 
     # -- life
 

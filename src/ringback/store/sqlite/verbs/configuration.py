@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ringback.catalog import EventType
 from ringback.match import Snapshot
 from ringback.model import ApiKey, Business, Integration
 from ringback.store.port import Change, NewBusiness, Page
-from ringback.store.sqlite import businesses, integrations, keys, snapshots
+from ringback.store.sqlite import businesses, event_types, integrations, keys, snapshots
 from ringback.store.sqlite.verbs.database import Verbs
 
 
@@ -16,8 +17,10 @@ class ConfigurationVerbs(Verbs):
     async def create_business(self, new: NewBusiness, change: Change) -> Business:
         return await self._db.write(lambda tx: businesses.create_business(tx, new, change))
 
-    async def save_business(self, business: Business, change: Change) -> Business:
-        return await self._db.write(lambda tx: businesses.save_business(tx, business, change))
+    async def save_business(
+        self, business: Business, change: Change, *, read: Business | None = None
+    ) -> Business:
+        return await self._db.write(lambda tx: businesses.save_business(tx, business, change, read))
 
     async def delete_business(self, business_id: int, change: Change) -> None:
         await self._db.write(lambda tx: businesses.delete_business(tx, business_id, change))
@@ -44,6 +47,12 @@ class ConfigurationVerbs(Verbs):
 
     async def list_integrations(self, business_id: int, limit: int, before: int | None) -> Page[Integration]:
         return await self._db.read(lambda db: integrations.list_integrations(db, business_id, limit, before))
+
+    async def save_event_type(self, business_id: int, event_type: EventType, change: Change) -> None:
+        await self._db.write(lambda tx: event_types.save_event_type(tx, business_id, event_type, change))
+
+    async def delete_event_type(self, business_id: int, name: str, change: Change) -> None:
+        await self._db.write(lambda tx: event_types.delete_event_type(tx, business_id, name, change))
 
     async def create_key(self, key: ApiKey, change: Change) -> None:
         await self._db.write(lambda tx: keys.create_key(tx, key, change))
