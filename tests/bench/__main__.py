@@ -19,10 +19,15 @@ from tests.bench.figures import Section
 from tests.bench.floor import floor
 from tests.bench.footprint import memory, startup
 from tests.bench.intake import batch
+from tests.bench.isolation import isolation
 from tests.bench.latency import latency
 from tests.bench.profile import profile
 from tests.bench.report import show_conditions, show_section, write_json
 from tests.bench.setting import FULL, QUICK, Setting
+from tests.bench.statistics import statistics
+from tests.bench.stored import stored, stored_long
+from tests.bench.storm import storm
+from tests.bench.two_processes import two_processes
 from tests.bench.whole_path import whole_path
 
 BENCHMARKS: dict[str, Callable[[Setting], list[Section]]] = {
@@ -32,11 +37,17 @@ BENCHMARKS: dict[str, Callable[[Setting], list[Section]]] = {
     "batch": batch,
     "memory": memory,
     "startup": startup,
+    "isolation": isolation,
+    "storm": storm,
+    "stored": stored,
+    "stored_long": stored_long,
+    "two_processes": two_processes,
     "profile": profile,
+    "statistics": statistics,
 }
 WIDTH = 160
-# The whole path measures the floor itself, before and after.
-BY_DEFAULT = [name for name in BENCHMARKS if name != "floor"]
+# The whole path measures the floor itself, before and after; filling ten million rows takes its time.
+BY_DEFAULT = [name for name in BENCHMARKS if name not in ("floor", "stored_long")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

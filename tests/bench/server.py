@@ -106,8 +106,11 @@ class Ringback:
 def serving(
     setting: Setting, folder: Path, *, pinned: bool = True, launcher: Sequence[str] = ()
 ) -> Iterator[Ringback]:
-    """A new server on an empty database. `launcher` is put in the place of the `ringback` command."""
-    folder.mkdir(parents=True)
+    """A new server, on an empty database or on what `folder/data` holds already.
+
+    `launcher` is put in the place of the `ringback` command.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), folder / "serve.log"
     with running(
         [

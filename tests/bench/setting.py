@@ -20,15 +20,16 @@ class Amounts:
     batches: int
     starts: int
     floor_events: int
+    charted_businesses: int
 
 
 FULL = Amounts(
     rounds=5, events=60_000, warm_up=5_000, latency_seconds=15.0, single_events=40_000, batches=200, starts=7,
-    floor_events=60_000,
+    floor_events=60_000, charted_businesses=20,
 )  # fmt: skip
 QUICK = Amounts(
     rounds=1, events=6_000, warm_up=1_000, latency_seconds=2.0, single_events=4_000, batches=10, starts=1,
-    floor_events=10_000,
+    floor_events=10_000, charted_businesses=1,
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.e2e.processes import API_KEY, Server, wait_until
 
@@ -26,10 +26,14 @@ def serving(folder: Path, **environment: str) -> Iterator[Server]:
             server.kill()
 
 
+class Calls(Protocol):
+    def call(self, method: str, path: str, body: Any = None) -> Any: ...
+
+
 class Business:
     """A tenant on a server, with what it publishes and where that goes."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Calls) -> None:
         self._server = server
         self.id: int = server.call("POST", "/api/v1/business", {"Name": "Acme"})["BusinessId"]
 

@@ -36,11 +36,14 @@ def free_port() -> int:
 
 
 def ringback(
-    arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    module: str = "ringback",
 ) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "ringback", *arguments],
+            [sys.executable, "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -76,6 +79,8 @@ class Server:
     folder: Path
     port: int = field(default_factory=free_port)
     environment: dict[str, str] = field(default_factory=dict)
+    options: Sequence[str] = ()
+    module: str = "ringback"
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, **environment: str) -> None:
@@ -83,9 +88,12 @@ class Server:
         wait_until(f"the server is ready\n{self.log_tail()}", self.is_ready, START_SECONDS)
 
     def spawn(self, **environment: str) -> None:
-        arguments = ["serve", "--dev", "--port", str(self.port), "--data", str(self.folder)]
+        arguments = ["serve", "--dev", "--port", str(self.port), "--data", str(self.folder), *self.options]
         self.process = ringback(
-            arguments, self.log, {"RINGBACK_API_KEY": API_KEY, **self.environment, **environment}
+            arguments,
+            self.log,
+            {"RINGBACK_API_KEY": API_KEY, **self.environment, **environment},
+            self.module,
         )
 
     @property
@@ -172,9 +180,10 @@ class Scene:
     folder: Path
     sink_options: Sequence[str] = ()
     integration_options: Mapping[str, Any] = field(default_factory=dict)
+    prepared: Server | None = None
 
     def __enter__(self) -> Self:
-        self.server = Server(self.folder / "server")
+        self.server = self.prepared or Server(self.folder / "server")
         self.received_ledger = self.folder / "received"
         self.acknowledged_ledger = self.folder / "acknowledged"
         self.processes: list[subprocess.Popen[bytes]] = []
