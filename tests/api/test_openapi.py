@@ -75,11 +75,10 @@ async def test_every_call_is_described_and_has_its_error_answers_with_examples(d
 
 
 def _security(verb: str, path: str) -> list[Any]:
-    """A key or a session; a publish takes keys alone, and who signs in has neither yet."""
+    """A key or a session; who signs in has neither yet."""
     if verb == "post" and path in ("/api/v1/session", "/api/v1/session/first"):
         return []
-    publish = path == "/api/v1/business/{BusinessId}/events" and verb == "post"
-    return [{"ApiKey": []}] if publish else [{"ApiKey": []}, {"Session": []}]
+    return [{"ApiKey": []}, {"Session": []}]
 
 
 async def test_examples_of_errors_are_what_is_answered(document: Any) -> None:

@@ -79,19 +79,6 @@ def test_each_start_without_people_prints_a_link_of_its_own(server: Server) -> N
     assert "Secure" in made.headers["set-cookie"]
 
 
-def test_publishing_takes_keys_alone(server: Server) -> None:
-    client, csrf = made_owner(server)
-    headers = {"X-CSRF-Token": csrf}
-    business_id = client.post("/api/v1/business", json={"Name": "Acme"}, headers=headers).json()["Data"][
-        "BusinessId"
-    ]
-    event = {"EventType": "call.failed", "Data": {}}
-
-    for path in (f"/api/v1/business/{business_id}/events", f"/api/v1/business/%3{business_id}/events"):
-        refused = client.post(path, json=event, headers=headers)
-        assert (refused.status_code, refused.json()["Code"]) == (401, "INVALID_API_KEY")
-
-
 def test_the_command_line_lets_people_in_and_keeps_them_out_beside_the_server(server: Server) -> None:
     created = users(
         server, "create", "--email", "bob@example.com", "--role", "owner", "--password-stdin", typed=PASSWORD
@@ -119,3 +106,29 @@ def test_nothing_secret_of_people_is_in_the_server_s_output(server: Server) -> N
 
     for secret in (PASSWORD, "a wrong password", cookie, csrf, "argon2"):
         assert secret not in said
+
+
+def test_people_publish_by_their_role_with_the_same_proof_as_for_any_change(server: Server) -> None:
+    browser, csrf = made_owner(server)
+    proof = {"X-CSRF-Token": csrf}
+    business = browser.post("/api/v1/business", json={"Name": "Acme"}, headers=proof).json()["Data"]
+    path = f"/api/v1/business/{business['BusinessId']}/events"
+    event = {"EventType": "call.failed", "Data": {}}
+
+    for spelling in (path, path.replace("business/", "business/%3", 1)):
+        assert browser.post(spelling, json=event, headers=proof).status_code == 202
+    assert browser.post(path, json=event).json()["Code"] == "PERMISSION_DENIED"
+    assert (
+        browser.post(path, json=event, headers={**proof, "Origin": "https://evil.example"}).status_code == 403
+    )
+    wrong_key = {**proof, "Authorization": "Token nobody's"}
+    assert browser.post(path, json=event, headers=wrong_key).json()["Code"] == "INVALID_API_KEY"
+
+    viewer = {"Email": "eve@example.com", "Password": PASSWORD, "Role": "viewer"}
+    assert browser.post("/api/v1/users", json=viewer, headers=proof).status_code == 201
+    with httpx.Client(base_url=server.url) as reader:
+        form = {"Email": viewer["Email"], "Password": PASSWORD}
+        theirs = reader.post("/api/v1/session", json=form).json()["Data"]["CsrfToken"]
+        refused = reader.post(path, json=event, headers={"X-CSRF-Token": theirs})
+    assert (refused.status_code, refused.json()["Code"]) == (403, "PERMISSION_DENIED")
+    assert len(browser.get(path).json()["Data"]["Items"]) == 2

@@ -17,13 +17,14 @@ from ringback.api.publish import (
     READ_ON_BYTES,
     START_BYTES,
     Publishing,
+    RawHeaders,
     Submitted,
     is_large,
     is_publish,
     too_large,
     too_slow,
 )
-from ringback.errors import NotFound, RingbackError, Unavailable
+from ringback.errors import InvalidApiKey, NotFound, RingbackError, Unavailable
 from ringback.match import BusinessView
 
 _STATUS_LINES = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n".encode() for one in HTTPStatus}
@@ -128,14 +129,19 @@ class PublishProtocol(GuardedProtocol):
         )
 
     def _begin(self) -> None:
-        exchange = _Exchange(self.parser.should_keep_alive(), self._unheard)
-        self._exchange = self.cycle = exchange
+        view, refusal = None, None
         try:
-            exchange.view = self.publishing.open(self.url.decode("ascii"), self.headers)
+            view = self.publishing.open(self.url.decode("ascii"), self.headers)
         except RingbackError as error:
+            if isinstance(error, InvalidApiKey) and _may_be_signed_in(self.headers):
+                super().take_request()
+                return
             # Answered when the body is there, so that its sender is ready to read. Its traceback would
             # hold on to all of this.
-            exchange.error = error.with_traceback(None)
+            refusal = error.with_traceback(None)
+        exchange = _Exchange(self.parser.should_keep_alive(), self._unheard)
+        exchange.view, exchange.error = view, refusal
+        self._exchange = self.cycle = exchange
 
     def _gather(self, exchange: _Exchange, part: bytes) -> None:
         if len(exchange.start) < START_BYTES:
@@ -226,6 +232,10 @@ class PublishProtocol(GuardedProtocol):
         if not exchange.keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+
+def _may_be_signed_in(headers: RawHeaders) -> bool:
+    return any(name == b"cookie" for name, _ in headers)
 
 
 def with_publishing(publishing: Publishing) -> type[PublishProtocol]:

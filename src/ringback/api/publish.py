@@ -32,6 +32,7 @@ from ringback.ingest import Ingest
 from ringback.match import BusinessView
 from ringback.model import Scope
 from ringback.payloads import MAX_FIELD_ERRORS, Frame, parse_frame
+from ringback.people import SignedIn
 from ringback.store.port import Accepted
 
 ASGIScope = MutableMapping[str, Any]
@@ -74,12 +75,15 @@ class Publishing:
         self._refused = refused
         self.bodies = Budget(MAX_BODIES_BYTES)
 
-    def open(self, path: str, headers: RawHeaders) -> BusinessView:
-        """Raises InvalidApiKey, PermissionDenied, NotFound, BusinessDisabled, UnsupportedMediaType."""
+    def open(self, path: str, headers: RawHeaders, person: SignedIn | None = None) -> BusinessView:
+        """`person`: who calls, where it is not a key.
+
+        Raises InvalidApiKey, PermissionDenied, NotFound, BusinessDisabled, UnsupportedMediaType.
+        """
         authorization, content_type = _named(headers)
         snapshot = self._context.live.current
-        key = authenticate(authorization, snapshot)
-        view = authorise(key, Scope.PUBLISH, _business_id(path), snapshot)
+        principal = person or authenticate(authorization, snapshot)
+        view = authorise(principal, Scope.PUBLISH, _business_id(path), snapshot)
         _check_content_type(content_type)
         return view
 
@@ -230,16 +234,20 @@ def _refuse_parameters(query: bytes) -> None:
 
 
 class PublishRoute:
-    """The same as ASGI."""
+    """The same as ASGI. `person_of` tells who is signed in, where a person calls and not a key."""
 
-    def __init__(self, publishing: Publishing) -> None:
+    def __init__(
+        self, publishing: Publishing, person_of: Callable[[ASGIScope], Awaitable[SignedIn | None]]
+    ) -> None:
         self._publishing = publishing
+        self._person_of = person_of
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         request_id, reading = new_request_id(), False
         try:
             _refuse_parameters(scope["query_string"])
-            view = self._publishing.open(scope["path"], scope["headers"])
+            person = await self._person_of(scope)
+            view = self._publishing.open(scope["path"], scope["headers"], person)
             reading = True
             body = await self._read(receive)
             reading = False

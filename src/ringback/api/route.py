@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from ringback.api import bodies
 from ringback.api.answers import REQUEST_ID_HEADER, Answer, answer_of, new_request_id
 from ringback.api.auth import authenticate
-from ringback.api.browser import refuse_other_sites, signed_in, token_of
+from ringback.api.browser import person_of, refuse_other_sites
 from ringback.api.reach import context_of
 from ringback.api.validation import BODY, MAX_ERRORS, refusal_of
 from ringback.errors import FieldError, InvalidJson, InvalidRequest
@@ -87,9 +87,9 @@ class OpenRoute(ControlRoute):
 async def _principal_of(request: Request) -> Principal:
     """With a key and a cookie it is the key that calls."""
     context, header = context_of(request), request.headers.get("authorization")
-    token = None if header is not None else token_of(request, context.public_url)
-    if token is not None:
-        return await signed_in(request, context, token)
+    person = await person_of(request, context)
+    if person is not None:
+        return person
     return authenticate(None if header is None else header.encode("latin-1"), context.live.current)
 
 
