@@ -15,26 +15,24 @@ import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-import msgspec
-
 from ringback import failpoint
 from ringback.engine.attempt import Attempts
 from ringback.engine.claims import Claims
+from ringback.engine.gone import end_integration
 from ringback.engine.lanes import Lanes
 from ringback.engine.pace import Pace
 from ringback.engine.recorder import Recorder
 from ringback.engine.upkeep import Upkeep
-from ringback.errors import Conflict, NotFound, StoreUnavailable, Unavailable
+from ringback.errors import StoreUnavailable
 from ringback.failures import FAILURES
 from ringback.match import EMPTY, Snapshot
-from ringback.model import AttemptResult, Integration, IntegrationState, Leased, Message, Node
+from ringback.model import AttemptResult, Integration, Leased, Node
 from ringback.retry import PROFILES
 from ringback.snapshot import LiveSnapshot
-from ringback.store.port import Change, QueueDepth, Store
+from ringback.store.port import QueueDepth, Store
 
 RELEASE_RETRY_SECONDS = 0.5
 LAST_RECORD_SECONDS = 1.0
-MAX_TESTS = 50
 AWAY_SECONDS = 5.0
 
 
@@ -69,7 +67,6 @@ class Engine:
         self._observer = observer
         self._known: set[int] = set()
         self._releases: list[int] = []
-        self._tests = 0
         self._configuration = EMPTY
         self._tasks: list[asyncio.Task[None]] = []
         self._on_broken: Callable[[BaseException], None] = lambda error: observer.trouble("engine", error)
@@ -83,7 +80,7 @@ class Engine:
             known=lambda: self._known,
             freed=self._claims.wake,
             depth=self._measured,
-            alive=self._set_alive,
+            away=self._store_is_away,
             failed=observer.trouble,
             pace=pace,
         )
@@ -182,28 +179,6 @@ class Engine:
         self._observer.claimed(leased)
         self.start(leased)
 
-    async def attempt_test(self, integration: Integration, message: Message) -> AttemptResult:
-        """One attempt outside the queue; nothing is stored. Raises Unavailable where many are under way."""
-        if self._tests >= MAX_TESTS:
-            raise Unavailable("too many test sends are under way", retry_after=5)
-        future: asyncio.Future[AttemptResult] = asyncio.get_running_loop().create_future()
-        now = self._store.now()
-        leased = Leased(
-            delivery_id=0,
-            integration_id=integration.integration_id,
-            message=message,
-            attempts=0,
-            tries=0,
-            due_at=now,
-            created_at=now,
-        )
-        self._tests += 1
-        try:
-            self._attempts.start(leased, integration, now, future.set_result, test=True)
-            return await future
-        finally:
-            self._tests -= 1
-
     @property
     def can_commit(self) -> bool:
         """Whether no commit has failed for a while: a small one may still fit where a large one does not."""
@@ -246,7 +221,7 @@ class Engine:
             if decision.due_at is not None:
                 self.lanes.waits(leased.integration_id, decision.due_at)
             if decision.disable_integration and recorded:
-                self._spawn(self._disable(leased.integration_id))
+                self._spawn(self._end(leased.integration_id))
         self._claims.look_again()
 
     def _configured(self, snapshot: Snapshot) -> None:
@@ -272,12 +247,11 @@ class Engine:
             oldest_due_ms=0 if oldest is None else max(self._store.now() - oldest, 0),
         )
 
-    def _set_alive(self, alive: bool) -> None:
-        if not alive:
-            self._away_until = asyncio.get_running_loop().time() + AWAY_SECONDS
+    def _store_is_away(self) -> None:
+        self._away_until = asyncio.get_running_loop().time() + AWAY_SECONDS
 
     def store_unavailable(self, error: StoreUnavailable) -> None:
-        self._set_alive(False)
+        self._store_is_away()
         self._observer.trouble("store", error)
 
     # -- giving back
@@ -308,20 +282,9 @@ class Engine:
         self._known.difference_update(delivery_ids)
         return True
 
-    async def _disable(self, integration_id: int) -> None:
-        """A 410 ends an integration whose profile says so; what waits is held."""
-        integration = self._live.current.integrations.get(integration_id)
-        if integration is None or integration.state is IntegrationState.DISABLED:
-            return
-        now = self._store.now()
+    async def _end(self, integration_id: int) -> None:
         try:
-            await self._store.save_integration(
-                disabled_as_gone(integration, now),
-                Change(actor="system", action="integration.disable", at=now, detail="answered 410"),
-            )
-            await self._live.catch_up()
-        except (Conflict, NotFound):
-            return
+            await end_integration(integration_id, self._store, self._live)
         except StoreUnavailable as error:
             self._observer.trouble("disable", error)
 
@@ -330,13 +293,3 @@ class Engine:
         self._tasks.append(task)
         task.add_done_callback(self._tasks.remove)
         task.add_done_callback(self._loop_ended)
-
-
-def disabled_as_gone(integration: Integration, now: int) -> Integration:
-    return msgspec.structs.replace(
-        integration,
-        state=IntegrationState.DISABLED,
-        state_reason="the endpoint answered 410 Gone",
-        state_since=now,
-        updated_at=now,
-    )

@@ -25,7 +25,7 @@ class Upkeep:
         known: Callable[[], Set[int]],
         freed: Callable[[], None],
         depth: Callable[[QueueDepth], None],
-        alive: Callable[[bool], None],
+        away: Callable[[], None],
         failed: Callable[[str, RingbackError], None],
         pace: Pace,
     ) -> None:
@@ -34,7 +34,7 @@ class Upkeep:
         self._known = known
         self._freed = freed
         self._depth = depth
-        self._alive = alive
+        self._away = away
         self._failed = failed
         self._pace = pace
         self._suspects: frozenset[int] = frozenset()
@@ -65,9 +65,8 @@ class Upkeep:
         try:
             await self._store.heartbeat(self._node, self._store.now())
         except RingbackError:
-            self._alive(False)
+            self._away()
             raise
-        self._alive(True)
 
     async def rescue(self) -> None:
         while await self._store.rescue(STEP):

@@ -9,7 +9,7 @@ import hmac
 from base64 import urlsafe_b64encode
 from enum import StrEnum
 from hashlib import sha256
-from unicodedata import category
+from unicodedata import category, normalize
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
@@ -64,12 +64,16 @@ class Credentials(Value, frozen=True, kw_only=True):
 
 
 class UserEdit(Value, frozen=True, kw_only=True):
-    """What changes; None, or UNSET for the name, leaves it."""
+    """What changes; None, or UNSET for the name, leaves it.
+
+    `instead_of`: the hash of the password that was proved for a new one; it has to be that still.
+    """
 
     name: str | UnsetType | None = UNSET
     role: Role | None = None
     enabled: bool | None = None
     password_hash: str | None = None
+    instead_of: str | None = None
 
     def __repr__(self) -> str:
         return "UserEdit(…)"
@@ -112,8 +116,10 @@ def is_email(text: str) -> bool:
 
 
 def email_key(email: str) -> str:
-    """Addresses that differ in case alone are one."""
-    return email.casefold()
+    """Addresses that differ in case alone are one, and so are those that look the same: keyboards write the
+    same letter in different ways.
+    """
+    return normalize("NFC", normalize("NFC", email).casefold())
 
 
 # ---------------------------------------------------------------- sessions
