@@ -29,10 +29,21 @@ from ringback.model import (
     SecretState,
     Timings,
 )
-from ringback.store.port import Accepted, Change, DeliveryRow, NewBusiness, NewEvent, Publish, Store, Target
+from ringback.store.port import (
+    Accepted,
+    Change,
+    DeliveryRow,
+    Keep,
+    NewBusiness,
+    NewEvent,
+    Publish,
+    Store,
+    Target,
+)
 
 # A moment that is not a whole minute.
 NOON = 1_790_000_012_345
+KEEP = Keep(payloads=30, attempts=90, held=30, audit=400, minute_stats=8, hour_stats=400)
 DATA = b'{"QueueId":"queue_1","DurationSeconds":42}'
 
 

@@ -170,6 +170,10 @@ def iso_time(ms: int) -> str:
     return f"{_iso_second(seconds)}.{rest:03d}Z"
 
 
+def iso_time_or_none(ms: int | None) -> str | None:
+    return None if ms is None else iso_time(ms)
+
+
 @lru_cache(maxsize=1024)
 def _iso_second(seconds: int) -> str:
     # Not fromtimestamp, which some platforms refuse for early years; isoformat writes four digits.

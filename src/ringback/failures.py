@@ -9,6 +9,9 @@ from collections.abc import Container
 from dataclasses import dataclass
 from enum import StrEnum
 
+# How the evidence of a certificate that is not trusted begins to say why.
+NOT_YET_VALID, SELF_SIGNED = "is not valid before", "is self-signed"
+
 
 class FailureClass(StrEnum):
     DNS_NOT_FOUND = "dns_not_found"

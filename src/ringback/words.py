@@ -90,8 +90,9 @@ def at(ms: int, now: int) -> str:
 
 
 def at_about(ms: int, now: int) -> str:
-    """As `at`, to the minute."""
-    return _on_day(ms, now) + f"at about {_moment(ms):%H:%M} UTC"
+    """As `at`, to the minute where it is more than an hour away."""
+    clock = "%H:%M" if ms - now > _HOUR else "%H:%M:%S"
+    return _on_day(ms, now) + f"at about {_moment(ms):{clock}} UTC"
 
 
 def away(ms: int, now: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ringback import ids
 from ringback.api.context import Context
 from ringback.api.control import control_app
 from ringback.apikeys import digest_of
+from ringback.clock import wall_ms
 from ringback.failures import FailureClass
 from ringback.keyring import KeyRing
 from ringback.model import (
@@ -30,11 +31,13 @@ from ringback.model import (
     Scope,
     Timings,
 )
-from ringback.passwords import Passwords
+from ringback.observe import Feed, Metrics
+from ringback.people.passwords import Passwords
 from ringback.snapshot import LiveSnapshot
 from ringback.store.port import Change, NewEvent, Target
 from ringback.store.sqlite import SqliteStore
-from ringback.store.sqlite.store import wall_ms
+from tests.builders import KEEP
+from tests.zoo import Zoo
 
 OPERATOR = "rbk_operator-key-for-tests-0123456789"
 URL = "https://hooks.example.com/ringback"
@@ -195,6 +198,8 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         dev=False,
         version="0.1.0",
         max_event_bytes=4_096,
+        keep=KEEP,
+        feed=Feed(Metrics()),
         passwords=Passwords(CHEAP),
     )
     await store.create_key(operator_key(), Change(actor="test", action="key.create", at=store.now()))
@@ -217,3 +222,9 @@ def operator_key() -> ApiKey:
         ends_in=OPERATOR[-4:],
         created_at=0,
     )
+
+
+@pytest.fixture(scope="module")
+def zoo() -> Iterator[Zoo]:
+    with Zoo() as zoo:
+        yield zoo

@@ -15,9 +15,9 @@ import msgspec
 from pydantic import SecretStr
 
 from ringback.config import Settings
-from ringback.ended import Ended
 from ringback.listening import listen
 from ringback.service import Service, http_server, open_service
+from ringback.service.ended import Ended
 
 API_KEY = "operator-key-for-tests-0123456789abcdef"
 PATIENCE = 30.0

@@ -58,12 +58,6 @@ class Desk:
         return (await self.delivery(to))["Explanation"]
 
 
-@pytest.fixture(scope="module")
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
-
-
 @pytest.fixture
 def dns() -> Iterator[NameServer]:
     with NameServer() as server:
@@ -84,7 +78,7 @@ async def desk(tmp_path: Path, api: Api, zoo: Zoo, dns: NameServer) -> AsyncIter
             store=node.store,
             live=node.live,
             keyring=node.keyring,
-            attempt_test=node.engine.attempt_test,
+            attempt_test=node.test_sends.attempt,
             wake=node.engine.wake,
         )
         transport = httpx.ASGITransport(app=control_app(context))
@@ -155,6 +149,8 @@ ANIMALS: dict[str, Animal] = {
     # TLS
     "expired": Animal(tls("expired"), _C.TLS_EXPIRED, "of 127.0.0.1 expired on 3 May 2020 (23", "Renew"),
     "untrusted": Animal(tls("untrusted"), _C.TLS_UNTRUSTED, "was issued by “trustme", "the full chain"),
+    "not valid yet": Animal(tls("not-yet"), _C.TLS_UNTRUSTED, "is not valid before 3 May 2999", "clocks"),
+    "self-signed": Animal(tls("self-signed"), _C.TLS_UNTRUSTED, "is self-signed", "a public authority"),
     "wrong name": Animal(
         tls("wrong-name"), _C.TLS_NAME_MISMATCH, "for elsewhere.test, not for 127.0.0.1", "name"
     ),
@@ -326,6 +322,17 @@ async def test_a_test_send_is_explained_at_once(desk: Desk) -> None:
     assert sent["Explanation"]["Next"] == "Tests are not retried: send another one when you like"
     read = await desk.get(f"{to.business_id}/deliveries/{sent['DeliveryId']}")
     assert read["Explanation"] == sent["Explanation"]
+
+
+async def test_a_test_that_only_met_a_login_page_is_not_to_be_retried(desk: Desk) -> None:
+    to = await desk.node.integration(desk.zoo.url("page/login-200"))
+    path = f"{to.business_id}/integrations/{ids.public(ids.INTEGRATION, to.integration_id)}/test"
+
+    told = (await desk.post(path, {"EventType": "call.failed"}))["Explanation"]
+
+    assert "does not look like a handler's" in told["Cause"]
+    assert "take its path out of the sign-in" in told["Fix"]
+    assert "by hand" not in told["Fix"]
 
 
 # ---------------------------------------------------------------- every state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 
@@ -9,8 +10,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from ringback.model import Scope
-from ringback.passwords import MAX_CHARACTERS, Passwords
 from ringback.people import IDLE_MS, LONGEST_MS, MAX_SESSIONS_PER_USER, MINUTE_MS, Role, session_digest
+from ringback.people.passwords import MAX_CHARACTERS, Passwords
 from tests.api.browser import PASSWORD, add_user, browser, refusal, signed_in
 from tests.api.conftest import Api
 
@@ -216,6 +217,23 @@ async def test_people_change_their_name_and_password(api: Api) -> None:
     assert (await elsewhere.call("GET", "/session")).status_code == 401
     assert (await browser(api).try_password("viewer@example.com")).status_code == 401
     await browser(api).sign_in("viewer@example.com", "another password")
+
+
+async def test_of_two_changes_of_a_password_at_once_one_counts(api: Api) -> None:
+    ada = await signed_in(api, Role.VIEWER)
+    thief = browser(api)
+    await thief.sign_in("viewer@example.com")
+
+    answers = await asyncio.gather(
+        *(
+            one.call("PATCH", "/session", {"Password": password, "CurrentPassword": PASSWORD})
+            for one, password in ((ada, "first of them"), (thief, "second of them"))
+        )
+    )
+
+    # Whoever is late finds a session that has ended, or a password that is another.
+    assert [answer.status_code for answer in answers].count(200) == 1, answers
+    assert [(await one.call("GET", "/session")).status_code for one in (ada, thief)].count(200) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from ringback.api.control import control_app
 from ringback.model import DeliveryState, Scope
 from ringback.statistics import DAY_MS, HOUR_MS
-from ringback.store.port import Keep
 from tests.api.conftest import Api
+from tests.builders import KEEP
 
 COUNTS = {
     "Events", "Deliveries", "Attempts", "Answers", "FirstTryRate", "DeliveredRate", "AttemptFailureRate",
@@ -242,7 +243,8 @@ async def test_minutes_that_are_gone_are_not_shown_as_zeros(api: Api) -> None:
     assert (await stats(api, business_id, Since=begin, Until=end, Bucket="1h"))["Totals"]["Events"] == 4
     other = await api.business()
     assert (await stats(api, other, Since=begin, Until=end, Bucket="1m"))["Totals"]["Events"] == 0
-    api.client._transport.app = control_app(replace(api.context, keep=Keep(minute_stats=9)))  # type: ignore[attr-defined]
+    longer = replace(api.context, keep=msgspec.structs.replace(KEEP, minute_stats=9))
+    api.client._transport.app = control_app(longer)  # type: ignore[attr-defined]
     assert (await stats(api, business_id, Since=begin, Until=end, Bucket="1m"))["Totals"]["Events"] == 4
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +14,6 @@ from tests.api.followers import API_KEY, Follower, LiveNode, Said, live_node
 from tests.zoo import Zoo
 
 OTHER_LIFE = "0123456789ab-7"
-
-
-@pytest.fixture(scope="module")
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
 
 
 @pytest.fixture

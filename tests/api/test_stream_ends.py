@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
-from ringback import service
 from ringback.api import connection
+from ringback.service import http
 from tests.api.followers import API_KEY, Follower, LiveNode, live_node
 from tests.zoo import Zoo
 
 PASSWORD = "correct horse battery staple"
-
-
-@pytest.fixture(scope="module")
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
 
 
 @pytest.fixture
@@ -233,7 +227,7 @@ async def test_the_limits_of_other_requests_do_not_cut_a_stream(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.1)
-    monkeypatch.setattr(service, "KEEP_ALIVE_SECONDS", 0.1)
+    monkeypatch.setattr(http, "KEEP_ALIVE_SECONDS", 0.1)
     async with live_node(tmp_path / "limits") as node:
         node.limit(heartbeat_seconds=0.05)
         async with node.follow(await node.business()) as follower:

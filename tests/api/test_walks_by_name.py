@@ -13,7 +13,7 @@ from ringback.catalog import BUILT_IN
 from ringback.errors import InvalidRequest
 from tests.api.conftest import Api
 
-WALK = ("event types", 7, [])
+WALK: object = ("event types", 7, [])
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -13,14 +13,9 @@ from ringback.cli.main import main
 from ringback.keyring import create_key_file
 from ringback.store.port import Change, NewBusiness
 from ringback.store.sqlite import SqliteStore
+from tests.cli.databases import DATABASE
 
-DATABASE = Path("ringback-data/ringback.db")
 COPY = Path("copy.db")
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -103,6 +98,13 @@ def test_a_place_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) 
     assert main(["backup", "nowhere/copy.db"]) == 2
 
     assert "nowhere: No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("used")
+def test_a_name_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["backup", "n" * 300]) == 2
+
+    assert "File name too long" in capsys.readouterr().err
 
 
 def test_without_a_database_there_is_nothing_to_copy(capsys: pytest.CaptureFixture[str]) -> None:

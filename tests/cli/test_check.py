@@ -13,15 +13,9 @@ from ringback.keyring import KeyRing, create_key_file
 from ringback.model import Integration, IntegrationSettings, IntegrationState, Secret, SecretState
 from ringback.store.port import Change, NewBusiness
 from ringback.store.sqlite import SqliteStore
+from tests.cli.databases import DATABASE, KEY_FILE
 
-DATABASE = Path("ringback-data/ringback.db")
-KEY_FILE = Path("ringback-data/master.key")
 OTHER_KEY = b64encode(bytes(32)).decode()
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

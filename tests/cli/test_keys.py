@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from ringback.cli.main import main
 from ringback.match import EMPTY, Snapshot
 from ringback.model import Scope
-from ringback.store.port import Change, NewBusiness, Store
-from ringback.store.sqlite import SqliteStore
-
-T = TypeVar("T")
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+from ringback.store.port import Change, NewBusiness
+from tests.cli.databases import DATABASE, on
 
 
 @pytest.fixture
 def database() -> Path:
     assert main(["migrate"]) == 0
-    return Path("ringback-data/ringback.db")
-
-
-def on(database: Path, work: Callable[[Store], Awaitable[T]]) -> T:
-    async def run() -> T:
-        store = await SqliteStore.open(database)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(run())
+    return DATABASE
 
 
 def snapshot(database: Path) -> Snapshot:

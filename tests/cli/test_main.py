@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 
@@ -21,13 +20,8 @@ from ringback.errors import (
     Unavailable,
 )
 
-COMMANDS = ("check", "demo", "keys", "migrate", "serve", "simulate", "sink", "users")
+COMMANDS = ("backup", "check", "demo", "keys", "migrate", "serve", "simulate", "sink", "users")
 HEAVY = ("apsw", "cryptography", "fastapi", "httpx", "pycurl", "pydantic", "sqlalchemy", "uvicorn")
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

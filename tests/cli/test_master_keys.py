@@ -8,14 +8,11 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import pytest
-from tests.builders import NOON, change, integration
 
 from ringback.cli import master_keys
 from ringback.cli.main import main
@@ -26,18 +23,16 @@ from ringback.match import EMPTY
 from ringback.model import Integration, Node, Secret, SecretState
 from ringback.store.port import NewBusiness
 from ringback.store.sqlite import SqliteStore
+from tests.builders import NOON, change, integration
+from tests.cli.databases import DATABASE, KEY_FILE, on
 
-DATABASE = Path("ringback-data/ringback.db")
-KEY_FILE = Path("ringback-data/master.key")
 OLD_KEY, NEW_KEY = bytes(range(32)), bytes(range(32, 64))
 INTEGRATIONS, SECRETS_EACH = 3, 70
 VALUES = INTEGRATIONS * (SECRETS_EACH + 1)
-T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
-def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def without_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(master_keys, "PATIENCE_SECONDS", 0.0)
 
 
@@ -46,7 +41,7 @@ def old() -> KeyRing:
     """Of a database with many sealed values, and its key file."""
     KEY_FILE.parent.mkdir()
     keyring = KeyRing(create_key_file(KEY_FILE))
-    on_database(lambda store: _fill(store, keyring))
+    on(DATABASE, lambda store: _fill(store, keyring))
     return keyring
 
 
@@ -56,23 +51,12 @@ def in_environment(monkeypatch: pytest.MonkeyPatch) -> KeyRing:
     KEY_FILE.parent.mkdir()
     monkeypatch.setenv("RINGBACK_MASTER_KEY", written(OLD_KEY))
     keyring = KeyRing([OLD_KEY])
-    on_database(lambda store: _fill(store, keyring))
+    on(DATABASE, lambda store: _fill(store, keyring))
     return keyring
 
 
 def written(*keys: bytes) -> str:
     return ",".join(b64encode(key).decode() for key in keys)
-
-
-def on_database(work: Callable[[SqliteStore], Awaitable[T]]) -> T:
-    async def run() -> T:
-        store = await SqliteStore.open(DATABASE)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(run())
 
 
 async def _fill(store: SqliteStore, keyring: KeyRing) -> None:
@@ -98,11 +82,11 @@ def _secret(secret_id: int, keyring: KeyRing) -> Secret:
 
 
 def in_use() -> Counter[bytes]:
-    return keys_in_use(on_database(lambda store: store.snapshot(EMPTY)))
+    return keys_in_use(on(DATABASE, lambda store: store.snapshot(EMPTY)))
 
 
 def opened(keyring: KeyRing) -> set[bytes]:
-    values = sealed_values(on_database(lambda store: store.snapshot(EMPTY)))
+    values = sealed_values(on(DATABASE, lambda store: store.snapshot(EMPTY)))
     return {keyring.open(one.sealed, one.owner) for one in values}
 
 
@@ -272,7 +256,7 @@ def test_a_retired_key_seals_nothing_and_serves_nobody(old: KeyRing) -> None:
         with pytest.raises(ConfigurationError, match="retired"):
             await store.announce_keys(await store.join(NOON), old.key_ids)
 
-    on_database(write)
+    on(DATABASE, write)
 
 
 def _made_like(read: Integration, keyring: KeyRing) -> Integration:
@@ -281,14 +265,14 @@ def _made_like(read: Integration, keyring: KeyRing) -> Integration:
 
 @pytest.mark.usefixtures("old")
 def test_what_was_read_before_is_not_written_back_under_the_old_key() -> None:
-    before = on_database(lambda store: store.list_integrations(1, 9, None)).items[0]
+    before = on(DATABASE, lambda store: store.list_integrations(1, 9, None)).items[0]
     assert main(["keys", "rotate-master"]) == 0
 
     async def write_back(store: SqliteStore) -> None:
         with pytest.raises(Conflict):
             await store.save_integration(before, change())
 
-    on_database(write_back)
+    on(DATABASE, write_back)
     assert len(in_use()) == 1
 
 
@@ -347,4 +331,4 @@ def test_a_value_that_no_key_opens_is_named_and_the_others_stay_readable(
 
 
 def stored() -> list[SealedValue]:
-    return list(sealed_values(on_database(lambda store: store.snapshot(EMPTY))))
+    return list(sealed_values(on(DATABASE, lambda store: store.snapshot(EMPTY))))

@@ -9,11 +9,6 @@ import pytest
 from ringback.cli.main import main
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def test_it_makes_the_database_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["migrate", "--data", "here"]) == 0
     first = capsys.readouterr().out.splitlines()

@@ -5,31 +5,25 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from ringback.cli.main import main
-from ringback.passwords import Passwords
 from ringback.people import Credentials
-from ringback.store.port import AuditFilter, Store
-from ringback.store.sqlite import SqliteStore
+from ringback.people.passwords import Passwords
+from ringback.store.port import AuditFilter
+from tests.cli.databases import DATABASE, on
 
-T = TypeVar("T")
 ADA = "ada@example.com"
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
 def database() -> Path:
     assert main(["migrate"]) == 0
-    return Path("ringback-data/ringback.db")
+    return DATABASE
 
 
 Type = Callable[[str], None]
@@ -39,17 +33,6 @@ Type = Callable[[str], None]
 def type_in(monkeypatch: pytest.MonkeyPatch) -> Type:
     """What stands on the standard input."""
     return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
-
-
-def on(database: Path, work: Callable[[Store], Awaitable[T]]) -> T:
-    async def run() -> T:
-        store = await SqliteStore.open(database)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(run())
 
 
 def known(database: Path, email: str = ADA) -> Credentials:
@@ -167,6 +150,16 @@ def test_the_last_owner_and_a_taken_address_are_refused(capsys: pytest.CaptureFi
     assert "the last enabled owner" in capsys.readouterr().err
     assert create("--generate", email="ADA@EXAMPLE.COM") == 2
     assert "another user has this email address" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("database")
+def test_a_password_that_was_not_set_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    create("--generate")
+    capsys.readouterr()
+
+    assert create("--generate") == 2
+    assert main(["users", "reset-password", "nobody@example.com", "--generate"]) == 5
+    assert capsys.readouterr().out == ""
 
 
 def test_without_a_database_nothing_is_made(capsys: pytest.CaptureFixture[str]) -> None:

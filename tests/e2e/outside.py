@@ -13,6 +13,7 @@ from tests.e2e.processes import API_KEY, Server, wait_until
 
 PAYLOAD = "what-was-said-in-the-call"
 PATIENCE = 20.0
+MASTER_KEY = "bWFzdGVyLWtleS1tYXN0ZXIta2V5LW1hc3Rlci1rZXk="
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -188,6 +189,14 @@ class Scene:
         self.acknowledged_ledger = self.folder / "acknowledged"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.sink_port = free_port()
+        with ExitStack() as undone:
+            # A server that does not come up must not leave the sink behind.
+            undone.push(self)
+            self._set_up()
+            undone.pop_all()
+        return self
+
+    def _set_up(self) -> None:
         self.sink = self._spawn(
             "sink",
             *["--port", str(self.sink_port), "--secret", SECRET, "--quiet"],
@@ -208,7 +217,6 @@ class Scene:
                 **self.integration_options,
             },
         )
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

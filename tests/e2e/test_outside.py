@@ -10,27 +10,18 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ringback.failures import FailureClass
-from tests.e2e.outside import PATIENCE, PAYLOAD, Business, answer_to, post, serving
+from tests.e2e.outside import MASTER_KEY, PATIENCE, PAYLOAD, Business, answer_to, post, serving
 from tests.e2e.processes import API_KEY, Server, wait_until
 from tests.zoo import Zoo
 
 SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTAxMjM="
 CUSTOM_VALUE = "custom-header-value-to-be-kept"
-MASTER_KEY = "bWFzdGVyLWtleS1tYXN0ZXIta2V5LW1hc3Rlci1rZXk="
-
-
-@pytest.fixture
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
 
 
 # ---------------------------------------------------------------- lines

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,6 @@ from tests.e2e.several import Line, answering, children_of, lines_to, serving_in
 from tests.zoo import Zoo
 
 EVENT = {"EventType": "call.failed", "Data": {}}
-
-
-@pytest.fixture
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
 
 
 def logged(server: Server, message: str) -> list[Any]:

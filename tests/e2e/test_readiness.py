@@ -10,9 +10,9 @@ import apsw
 import pytest
 
 from ringback.config import Settings, load
-from ringback.ended import Ended
 from ringback.errors import StoreBroken, StoreUnavailable
 from ringback.service import Service, open_service
+from ringback.service.ended import Ended
 from ringback.store.port import NewBusiness
 from ringback.store.sqlite import SqliteStore
 from ringback.store.sqlite.transaction import Transaction

@@ -7,23 +7,15 @@ import re
 import signal
 import stat
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.outside import PATIENCE, Business, answer_to, serving
+from tests.e2e.outside import MASTER_KEY, PATIENCE, Business, answer_to, serving
 from tests.e2e.processes import API_KEY, Server, ringback, stop, wait_until
 from tests.zoo import Zoo
 
 SECRET = "a-secret-that-is-sealed"
-MASTER_KEY = "bWFzdGVyLWtleS1tYXN0ZXIta2V5LW1hc3Rlci1rZXk="
-
-
-@pytest.fixture
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
 
 
 # ---------------------------------------------------------------- health and the end

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
 from tests.e2e.outside import PATIENCE, Business, answer_to, serving
 from tests.e2e.processes import API_KEY, Server, wait_until
@@ -20,12 +19,6 @@ from tests.zoo import Zoo
 
 MIB = 1024 * 1024
 DEAF = 50
-
-
-@pytest.fixture
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
 
 
 class Stream:

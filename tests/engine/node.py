@@ -6,7 +6,7 @@ Nothing sleeps: what a test waits for is told by the observer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -18,6 +18,7 @@ from ringback.admit import Draft
 from ringback.engine.attempt import Attempts, Sends
 from ringback.engine.loop import Engine
 from ringback.engine.pace import Pace
+from ringback.engine.test_sends import TestSends
 from ringback.ingest import Ingest
 from ringback.keyring import KeyRing
 from ringback.model import (
@@ -118,6 +119,7 @@ class WholeNode:
         self.live = LiveSnapshot(store)
         self.keyring = KeyRing([bytes(32)])
         attempts = Attempts(sender, self.keyring, USER_AGENT, jitter=lambda: 0.0)
+        self.test_sends = TestSends(attempts, store.now)
         self.engine = Engine(store, lease, self.live, attempts, self.watch, window, SHORT)
         self.ingest = Ingest(store, lease, self.live, self.engine, self.watch, max_queued_events)
         self.broken: list[BaseException] = []
@@ -239,13 +241,14 @@ async def a_node(
     *,
     sender: Callable[[Sender], Sends] = lambda sender: sender,
     ca_file: Path | None = None,
+    nameservers: Sequence[str] | None = None,
     store: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> AsyncIterator[WholeNode]:
     """A running node. `sender` may put something of the test between the engine and the real sender."""
     opened = await StagedStore.open(database, **(store or {}))
     assert isinstance(opened, StagedStore)
-    real = Sender(allow_loopback=True, ca_file=ca_file)
+    real = Sender(allow_loopback=True, ca_file=ca_file, nameservers=nameservers)
     lease = await opened.join(opened.now())
     node = WholeNode(opened, lease, sender(real), **options)
     try:

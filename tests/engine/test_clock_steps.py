@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ringback.clock import wall_ms
 from ringback.match import EMPTY
 from ringback.store.sqlite import SqliteStore
-from ringback.store.sqlite.store import wall_ms
 from tests.builders import event, queued
 from tests.engine.node import a_node
 from tests.zoo import Zoo

@@ -114,7 +114,7 @@ async def test_a_test_send_has_the_format_too(node: WholeNode, zoo: Zoo) -> None
         data=DATA,
     )
 
-    await node.engine.attempt_test(to, message)
+    await node.test_sends.attempt(to, message)
 
     (request,) = zoo.received_at("ok?X-Test=1")
     assert json.loads(request.body).keys() == {"type", "timestamp", "data"}

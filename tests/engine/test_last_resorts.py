@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ringback import ingest
-from ringback.engine.loop import MAX_TESTS
+from ringback.engine.test_sends import MAX_TESTS
 from ringback.errors import Unavailable
 from ringback.failures import FailureClass
 from ringback.model import Outcome, Timings
@@ -104,15 +104,15 @@ async def test_an_answer_that_cannot_be_judged_is_a_failure_of_ours(
 async def test_only_so_many_tests_are_under_way(node: WholeNode, receiver: Receiver) -> None:
     to = await node.integration(URL)
     message = node.draft(to.business_id).message
-    tests = [asyncio.create_task(node.engine.attempt_test(to, message)) for _ in range(MAX_TESTS)]
+    tests = [asyncio.create_task(node.test_sends.attempt(to, message)) for _ in range(MAX_TESTS)]
     await rounds()
 
     with pytest.raises(Unavailable) as refused:
-        await node.engine.attempt_test(to, message)
+        await node.test_sends.attempt(to, message)
     assert refused.value.retry_after >= 1
     receiver.open[0](outcome(status=200))
     await rounds()
-    another = asyncio.create_task(node.engine.attempt_test(to, message))
+    another = asyncio.create_task(node.test_sends.attempt(to, message))
     await rounds()
     for done in receiver.open[1:]:
         done(outcome(status=200))

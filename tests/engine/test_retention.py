@@ -15,9 +15,9 @@ from ringback.engine.retention import LATE_MS, STEP, Retention, rest_after
 from ringback.errors import RingbackError, StoreUnavailable
 from ringback.observe import Metrics, Observer, configure_logging
 from ringback.statistics import DAY_MS
-from ringback.store.port import Chore, EventFilter, Keep
+from ringback.store.port import Chore, EventFilter
 from ringback.store.sqlite import SqliteStore
-from tests.builders import Clock, Tenant, a_tenant
+from tests.builders import KEEP, Clock, Tenant, a_tenant
 from tests.engine.staged import PATIENCE
 
 
@@ -51,7 +51,7 @@ class Heard:
 
 
 def retention_of(acme: Tenant, heard: Heard, seconds: float = 0.0) -> Retention:
-    return Retention(acme.store, Keep(), heard.told, heard.passed, heard.failed, seconds)
+    return Retention(acme.store, KEEP, heard.told, heard.passed, heard.failed, seconds)
 
 
 async def publish(acme: Tenant, events: int) -> None:
@@ -129,7 +129,7 @@ async def test_two_nodes_that_sweep_at_once_remove_everything_once(acme: Tenant,
 
     await asyncio.gather(
         retention_of(acme, first).sweep(),
-        Retention(other, Keep(), second.told, second.passed, second.failed, 0.0).sweep(),
+        Retention(other, KEEP, second.told, second.passed, second.failed, 0.0).sweep(),
     )
     await other.close()
 
@@ -152,9 +152,7 @@ async def test_what_it_tells_becomes_numbers_and_one_line_a_pass(acme: Tenant) -
     observer = Observer(Metrics(), None)
     written = StringIO()
     configure_logging(written, human=False, level="info")
-    retention = Retention(
-        acme.store, Keep(), observer.swept, observer.swept_all, observer.trouble, seconds=0.0
-    )
+    retention = Retention(acme.store, KEEP, observer.swept, observer.swept_all, observer.trouble, seconds=0.0)
 
     await retention.sweep()
     await retention.sweep()

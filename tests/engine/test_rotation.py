@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from ringback.clock import wall_ms
 from ringback.engine.attempt import Attempts
 from ringback.keyring import KeyRing, secret_owner
 from ringback.model import AttemptResult, Integration, Leased, Message, Outcome, Secret, SecretState, Timings
 from ringback.rotation import counting, finished, rotated
 from ringback.send import Request
 from ringback.signing import SigningKey, standard_secret, standard_signature
-from ringback.store.sqlite.store import wall_ms
 from tests import builders
 from tests.engine.node import a_node
 from tests.engine.staged import PATIENCE

@@ -34,7 +34,7 @@ def upkeep_of(
     store: SqliteStore,
     node: Node,
     known: Set[int] = frozenset(),
-    alive: Callable[[bool], None] = lambda _: None,
+    away: Callable[[], None] = lambda: None,
 ) -> Upkeep:
     def failed(what: str, error: RingbackError) -> None:
         raise AssertionError(what) from error
@@ -45,7 +45,7 @@ def upkeep_of(
         known=lambda: known,
         freed=lambda: None,
         depth=lambda _: None,
-        alive=alive,
+        away=away,
         failed=failed,
         pace=Pace(),
     )
@@ -136,16 +136,17 @@ def test_what_a_crash_interrupted_is_sent_again_in_time() -> None:
 # ---------------------------------------------------------------- heartbeat
 
 
-async def test_a_heartbeat_says_whether_the_database_can_commit(acme: Tenant) -> None:
-    told: list[bool] = []
-    upkeep = upkeep_of(sqlite(acme), acme.node, alive=told.append)
+async def test_a_heartbeat_says_when_the_database_cannot_commit(acme: Tenant) -> None:
+    told: list[str] = []
+    upkeep = upkeep_of(sqlite(acme), acme.node, away=lambda: told.append("away"))
 
     await upkeep.heartbeat()
+    assert told == []
     await acme.store.close()
     with pytest.raises(StoreUnavailable):
         await upkeep.heartbeat()
 
-    assert told == [True, False]
+    assert told == ["away"]
 
 
 # ---------------------------------------------------------------- sessions

@@ -93,9 +93,9 @@ def always(seconds: float, answer: int | FailureClass) -> Script:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_iqra_schedule_runs_to_its_end_at_its_exact_times(tmp_path: Path, seed: int) -> None:
+def test_the_iqra_schedule_runs_to_its_end_at_its_exact_times(quick_folder: Path, seed: int) -> None:
     async def main(loop: VirtualLoop) -> None:
-        rig = await Rig.open(tmp_path / "db", loop, always(0.25, 500))
+        rig = await Rig.open(quick_folder / "db", loop, always(0.25, 500))
         (to,) = await with_integrations(rig, 1)
         await rig.start()
         await publish(rig, to, [1])
@@ -113,7 +113,7 @@ def test_the_iqra_schedule_runs_to_its_end_at_its_exact_times(tmp_path: Path, se
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_attempt_is_ever_early_and_none_much_later_than_its_jitter(tmp_path: Path, seed: int) -> None:
+def test_no_attempt_is_ever_early_and_none_much_later_than_its_jitter(quick_folder: Path, seed: int) -> None:
     random = Random(seed)
 
     def flaky(_: str) -> tuple[float, int | FailureClass]:
@@ -121,7 +121,7 @@ def test_no_attempt_is_ever_early_and_none_much_later_than_its_jitter(tmp_path: 
         return random.uniform(0.001, 4.9), random.choice(answers)
 
     async def main(loop: VirtualLoop) -> None:
-        rig = await Rig.open(tmp_path / "db", loop, flaky, jitter=random.random)
+        rig = await Rig.open(quick_folder / "db", loop, flaky, jitter=random.random)
         made = await with_integrations(rig, 5)
         await rig.start()
         for number in range(20):
@@ -143,11 +143,11 @@ def test_no_attempt_is_ever_early_and_none_much_later_than_its_jitter(tmp_path: 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_new_events_never_overtake_what_waits_in_their_lane(tmp_path: Path, seed: int) -> None:
+def test_new_events_never_overtake_what_waits_in_their_lane(quick_folder: Path, seed: int) -> None:
     random = Random(seed)
 
     async def main(loop: VirtualLoop) -> None:
-        rig = await Rig.open(tmp_path / "db", loop, lambda _: (random.uniform(0.01, 2), 200))
+        rig = await Rig.open(quick_folder / "db", loop, lambda _: (random.uniform(0.01, 2), 200))
         (to,) = await with_integrations(rig, 1, IntegrationSettings(max_concurrency=3))
         await rig.start()
         number = 0
@@ -165,23 +165,23 @@ def test_new_events_never_overtake_what_waits_in_their_lane(tmp_path: Path, seed
     run_virtually(seed, main)
 
 
-async def until_settled(rig: Rig) -> None:
+async def until_settled(rig: Rig, poll_seconds: float = 1) -> None:
     for _ in range(100_000):
         depth = await rig.store.queue_depth(rig.store.now())
         if depth.queued + depth.retrying + depth.sending == 0:
             return
-        await asyncio.sleep(1)
+        await asyncio.sleep(poll_seconds)
     raise AssertionError(f"work is left: {depth}")
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_hung_lane_with_a_long_backlog_keeps_no_other_waiting(tmp_path: Path, seed: int) -> None:
+def test_a_hung_lane_with_a_long_backlog_keeps_no_other_waiting(quick_folder: Path, seed: int) -> None:
     async def main(loop: VirtualLoop) -> None:
         def hung_first(url: str) -> tuple[float, int | FailureClass]:
             hung = "receiver-1." in url
             return (5.0, FailureClass.RESPONSE_TIMEOUT) if hung else (0.02, 200)
 
-        rig = await Rig.open(tmp_path / "db", loop, hung_first, window=40)
+        rig = await Rig.open(quick_folder / "db", loop, hung_first, window=40)
         sick, *healthy = await with_integrations(rig, 8)
         await rig.start()
         await publish(rig, sick, range(1_000))
@@ -204,9 +204,9 @@ def test_a_hung_lane_with_a_long_backlog_keeps_no_other_waiting(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_lanes_that_overflow_are_served_in_turns(tmp_path: Path, seed: int) -> None:
+def test_lanes_that_overflow_are_served_in_turns(quick_folder: Path, seed: int) -> None:
     async def main(loop: VirtualLoop) -> None:
-        rig = await Rig.open(tmp_path / "db", loop, always(0.5, 200), window=20)
+        rig = await Rig.open(quick_folder / "db", loop, always(0.5, 200), window=20)
         made = await with_integrations(rig, 10)
         await rig.start()
         await publish(rig, made[0], range(500))
@@ -223,9 +223,9 @@ def test_lanes_that_overflow_are_served_in_turns(tmp_path: Path, seed: int) -> N
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_pause_holds_at_once_and_a_resume_loses_nothing(tmp_path: Path, seed: int) -> None:
+def test_a_pause_holds_at_once_and_a_resume_loses_nothing(quick_folder: Path, seed: int) -> None:
     async def main(loop: VirtualLoop) -> None:
-        rig = await Rig.open(tmp_path / "db", loop, always(0.3, 200))
+        rig = await Rig.open(quick_folder / "db", loop, always(0.3, 200))
         (to,) = await with_integrations(rig, 1, IntegrationSettings(max_concurrency=2))
         await rig.start()
         await publish(rig, to, range(50))
@@ -253,7 +253,7 @@ async def set_state(rig: Rig, current: Integration, state: IntegrationState) -> 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_thousand_hours_of_mixed_receivers_finish_every_delivery(tmp_path: Path, seed: int) -> None:
+def test_a_thousand_hours_of_mixed_receivers_finish_every_delivery(quick_folder: Path, seed: int) -> None:
     random = Random(seed)
 
     def moody(url: str) -> tuple[float, int | FailureClass]:
@@ -265,14 +265,14 @@ def test_a_thousand_hours_of_mixed_receivers_finish_every_delivery(tmp_path: Pat
     loop_hour = [0]
 
     async def main(loop: VirtualLoop) -> None:
-        rig = await Rig.open(tmp_path / "db", loop, moody, jitter=random.random)
+        rig = await Rig.open(quick_folder / "db", loop, moody, jitter=random.random)
         made = await with_integrations(rig, 6)
         await rig.start()
         for hour in range(1_000):
             loop_hour[0] = hour
             await publish(rig, random.choice(made), [hour])
             await asyncio.sleep(HOUR)
-        await until_settled(rig)
+        await until_settled(rig, poll_seconds=600)
         finished = {result.leased.delivery_id for result, recorded in rig.results if recorded}
         assert len(finished) == 1_000
         assert not rig.broken

@@ -29,7 +29,15 @@ from ringback.store.sqlite import SqliteStore
 
 # Upkeep is not what these tests are about; hours of it would be most of their work.
 SLOW = Pace(
-    look=900, heartbeat=3_600, rescue=3_600, orphans=3_600, cancellations=3_600, depth=3_600, secrets=3_600
+    look=900,
+    heartbeat=3_600,
+    rescue=3_600,
+    orphans=3_600,
+    cancellations=3_600,
+    depth=3_600,
+    statistics=3_600,
+    secrets=3_600,
+    sessions=3_600,
 )
 START_MS = 1_790_000_000_000
 T = TypeVar("T")
@@ -55,6 +63,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _JumpingSelector()
         selector.loop = self
         super().__init__(selector)
+        # A timer is due within this of its time. After 194 days a float cannot tell nanoseconds apart.
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         return self.virtual_seconds
@@ -154,7 +164,7 @@ class Rig:
         self.live = LiveSnapshot(store)
         self.metrics = Metrics()
         self.results: list[tuple[AttemptResult, bool]] = []
-        observer = _Listening(self.metrics, self.results)
+        self.observer = observer = _Listening(self.metrics, self.results)
         attempts = Attempts(receiver, KeyRing([bytes(32)]), "ringback/test", jitter)
         self.engine = Engine(store, lease, self.live, attempts, observer, window, SLOW)
         self.ingest = Ingest(store, lease, self.live, self.engine, observer, 20_000)

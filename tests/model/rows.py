@@ -74,6 +74,8 @@ def _reference(db: apsw.Connection) -> Reference:
 def _events(db: apsw.Connection) -> Iterator[tuple[int, Event]]:
     for row in _select(db, "events", "id", "accepted_at", "fanout", "test", *_MESSAGE):
         message = {name: row[name] for name in _MESSAGE}
+        # Past retention there is no payload.
+        message["data"] = row["data"] or b""
         yield row["id"], _convert({**row, "message": message}, Event)
 
 

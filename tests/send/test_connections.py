@@ -8,9 +8,10 @@ from itertools import count
 
 import pytest
 
+from ringback.clock import wall_ms
 from ringback.envelope import body_of, headers_of
 from ringback.model import Message
-from ringback.send import Request, Sender, wall_ms
+from ringback.send import Request, Sender
 from ringback.signing import SigningKey
 from tests.send.conftest import JSON, Client
 from tests.send.dns import NameServer

@@ -8,10 +8,12 @@ from typing import Any
 
 import apsw
 import pytest
+import pytest_asyncio
 
 from ringback.store.port import Store
 from ringback.store.sqlite import SqliteStore
 from tests.builders import Clock, Tenant, a_tenant
+from tests.store.full import LARGE, SMALL, Full, filled
 
 
 @pytest.fixture
@@ -54,3 +56,17 @@ def look(database: Path) -> Look:
             other.close()
 
     return rows
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Full]:
+    full = await filled(tmp_path_factory.mktemp("small") / "ringback.db", SMALL)
+    yield full
+    await full.tenant.store.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def large(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Full]:
+    full = await filled(tmp_path_factory.mktemp("large") / "ringback.db", LARGE)
+    yield full
+    await full.tenant.store.close()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from ringback.store.port import Chore, Keep
-from tests.builders import Tenant
+from tests.builders import KEEP, Tenant
 
-KEEP = Keep()
 MINUTE = 60_000
 # Chores that are about events.
 PATH = (Chore.HELD, Chore.PAYLOADS, Chore.EVENTS)

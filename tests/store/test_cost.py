@@ -3,108 +3,19 @@ and on one with 100,000 deliveries waiting in an open lane, 100,000 in a held on
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import apsw
 import pytest
-import pytest_asyncio
 from msgspec.structs import replace
 
 from ringback import ids
 from ringback.failures import FailureClass
 from ringback.model import IntegrationState
 from ringback.store.port import DeliveryFilter, EventFilter
-from ringback.store.sqlite import SqliteStore
 from ringback.store.sqlite.pages import MOST_ROWS_SCANNED
-from tests.builders import NOON, Clock, Tenant, a_tenant, change, delivered, direct
-
-SMALL, LARGE = 1_000, 100_000
-OPEN, HELD, FINISHED = 0, 1, 2
-_APART_MS = 1_000_000
-
-_FILL_EVENTS = """
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?3 - 1)
-INSERT INTO events (id, business_id, event_id, event_type, timestamp, accepted_at, fanout, test, data)
-SELECT ?2 + 2 * i, ?1, 'evt_' || (?2 + 2 * i), 'call.completed', ?4, ?4, 1, 0, x'7b7d' FROM n
-"""
-_FILL_DELIVERIES = """
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?3 - 1)
-INSERT INTO deliveries (id, event_row, business_id, integration_id, event_type, state, attempts, tries,
-    due_at, last_status, last_failure, test, manual, replayed, created_at, finished_at)
-SELECT ?2 + 2 * i + 1, ?2 + 2 * i, ?1, ?5, 'call.completed', ?6, 1, 1, iif(?6 = 'retrying', ?4 + i, NULL),
-    iif(?6 = 'retrying', 500, 200), iif(?6 = 'retrying', 'server_500', NULL), 0, 0, 0,
-    ?4, iif(?6 = 'retrying', NULL, ?4)
-FROM n
-"""
-
-
-@dataclass
-class Full:
-    """A store with so many rows of each kind, and a count of the steps that a verb takes."""
-
-    tenant: Tenant
-    rows: int
-
-    async def steps(self, verb: Callable[[Tenant], Awaitable[Any]]) -> int:
-        taken: list[int] = []
-        connection = self.tenant.store._db._db  # type: ignore[attr-defined]
-        connection.trace_v2(
-            apsw.SQLITE_TRACE_PROFILE,
-            lambda event: taken.append(event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]),
-        )
-        await verb(self.tenant)
-        connection.trace_v2(0)
-        assert taken
-        return sum(taken)
-
-
-async def filled(path: Path, rows: int) -> Full:
-    clock = Clock()
-    store = await SqliteStore.open(path, clock=clock, inline=True)
-    tenant = await a_tenant(store, clock, integrations=3)
-    _fill(path, tenant, rows)
-    clock.pass_ms(4 * _APART_MS)
-    await tenant.set_state(IntegrationState.PAUSED, HELD)
-    for state in ("dead", "cancelled"):
-        await _few(tenant, state)
-    return Full(tenant, rows)
-
-
-def _fill(path: Path, tenant: Tenant, rows: int) -> None:
-    db = apsw.Connection(str(path))
-    with db:
-        for place, state in ((OPEN, "retrying"), (HELD, "retrying"), (FINISHED, "delivered")):
-            born = NOON + _APART_MS * (place + 1)
-            db.execute(_FILL_EVENTS, (tenant.id, ids.first_id(born), rows, born))
-            db.execute(
-                _FILL_DELIVERIES, (tenant.id, ids.first_id(born), rows, born, tenant.lanes[place], state)
-            )
-        db.execute("UPDATE lanes SET due_at = ? WHERE integration_id <> ?", (NOON, tenant.lanes[FINISHED]))
-    db.close()
-
-
-async def _few(tenant: Tenant, state: str) -> None:
-    from ringback.model import DeliveryState
-
-    for _ in range(5):
-        await tenant.in_state(DeliveryState(state))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Full]:
-    full = await filled(tmp_path_factory.mktemp("small") / "ringback.db", SMALL)
-    yield full
-    await full.tenant.store.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def large(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Full]:
-    full = await filled(tmp_path_factory.mktemp("large") / "ringback.db", LARGE)
-    yield full
-    await full.tenant.store.close()
+from tests.builders import NOON, Tenant, change, delivered, direct
+from tests.store.full import APART_MS, FINISHED, HELD, LARGE, OPEN, Full
 
 
 async def publish_and_deliver(tenant: Tenant) -> None:
@@ -146,7 +57,7 @@ def listing(**wanted: Any) -> Callable[[Tenant], Awaitable[Any]]:
 
 
 def ids_of_each_kind() -> list[int]:
-    born = [NOON + _APART_MS * (place + 1) for place in (OPEN, HELD, FINISHED)]
+    born = [NOON + APART_MS * (place + 1) for place in (OPEN, HELD, FINISHED)]
     return [ids.first_id(moment) + 1 + 2 * row for moment in born for row in range(30)]
 
 
@@ -200,7 +111,7 @@ FLAT: dict[str, Callable[[Tenant], Awaitable[Any]]] = {
     "no such status": listing(status=404),
     "of a lane": listing(integration_id=FINISHED),
     "a status of a lane": listing(integration_id=FINISHED, status=200),
-    "until a time long ago": listing(until=NOON + _APART_MS * 3 // 2),
+    "until a time long ago": listing(until=NOON + APART_MS * 3 // 2),
 }
 
 

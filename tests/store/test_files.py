@@ -6,9 +6,11 @@ import gc
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Barrier
 
 import apsw
@@ -120,19 +122,26 @@ except ConfigurationError as error:
 """
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that others may enter: pytest's are their owner's, and each session that starts sees to that."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 @pytest.mark.parametrize("read_only", ["file", "folder"])
-def test_a_read_only_file_or_folder(tmp_path: Path, read_only: str) -> None:
+def test_a_read_only_file_or_folder(open_folder: Path, read_only: str) -> None:
     """Root may write anywhere: the opening is done by a process that is not root."""
-    place = tmp_path / "data"
+    place = open_folder / "data"
     place.mkdir()
     path = place / "ringback.db"
     migrate(path, Clock())
     path.chmod(0o444)
     place.chmod(0o777 if read_only == "file" else 0o555)
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(folder.stat().st_mode | 0o011)
     done = subprocess.run(
-        [sys.executable, "-c", _OPEN_AS_NOBODY, str(path), str(tmp_path / "other.db")],
+        [sys.executable, "-c", _OPEN_AS_NOBODY, str(path), str(open_folder / "other.db")],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},

@@ -9,7 +9,7 @@ import apsw
 from ringback.store.port import DueLanes
 from ringback.store.sqlite import SqliteStore
 from tests.builders import NOON, Clock, Tenant, a_tenant
-from tests.store.test_cost import Full
+from tests.store.full import Full
 
 OTHERS = 5_000
 _HELD, _IDLE = 1, 0

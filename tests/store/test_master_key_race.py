@@ -96,9 +96,14 @@ async def replace(store: Store, key_file: Path) -> None:
     replace_key_file(key_file, read_key_file(key_file)[:1])
 
 
+@pytest.fixture
+def database(quick_folder: Path) -> Path:
+    return quick_folder / "ringback.db"
+
+
 @pytest.mark.parametrize("seed", range(5))
-async def test_nothing_that_was_written_is_lost(store: Store, tmp_path: Path, seed: int) -> None:
-    key_file = tmp_path / "master.key"
+async def test_nothing_that_was_written_is_lost(store: Store, quick_folder: Path, seed: int) -> None:
+    key_file = quick_folder / "master.key"
     create_key_file(key_file)
     tenant = await a_tenant(store, Clock(), integrations=4)
     await store.leave(tenant.node)

@@ -16,9 +16,9 @@ from ringback import ids
 from ringback.failures import FailureClass
 from ringback.model import DeliveryState, IntegrationState
 from ringback.people import Credentials, Role, UserEdit, new_user
-from ringback.store.port import AuditFilter, Chore, DeliveryFilter, EventFilter, Keep, NewBusiness, Store
+from ringback.store.port import AuditFilter, Chore, DeliveryFilter, EventFilter, NewBusiness, Store
 from ringback.store.sqlite import pages
-from tests.builders import NOON, Clock, Tenant, a_tenant, api_key, change, integration
+from tests.builders import KEEP, NOON, Clock, Tenant, a_tenant, api_key, change, integration
 from tests.store.stirring import Stirring
 from tests.store.walking import Ask, Passes, Walk, passing, walk_all
 
@@ -158,7 +158,7 @@ async def test_logs_that_grow_and_change(stirring: Stirring) -> None:
     await walk_all(stirring.chance, walks_of_logs(stirring.acme), stirring.once)
 
 
-SHORT = Keep(payloads=1, attempts=2, held=1, audit=3)
+SHORT = replace(KEEP, payloads=1, attempts=2, held=1, audit=3)
 HALF_A_DAY = 43_200_000
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 from msgspec.structs import replace
 
 from ringback import ids
 from ringback.errors import Conflict, NotFound, NotSignedIn, RateLimited
-from ringback.patience import FORGOTTEN_MS, MOST_TALLIES, account_of
 from ringback.people import (
     IDLE_MS,
     LONGEST_MS,
@@ -25,6 +26,7 @@ from ringback.people import (
     new_user,
     session_digest,
 )
+from ringback.people.patience import FORGOTTEN_MS, MOST_TALLIES, account_of
 from ringback.store.port import AuditFilter, Store
 from ringback.store.sqlite import SqliteStore
 from tests.builders import NOON, Clock, change
@@ -202,6 +204,20 @@ async def test_nobody_comes_in_who_was_changed_while_the_password_was_looked_at(
     assert await store.sign_in(session(who), newer, HERE, None, change()) is None
 
 
+async def test_no_password_is_replaced_but_the_one_that_was_proved(store: Store) -> None:
+    who = await added(store)
+    user_id, email = who.user.user_id, who.user.email
+    proved = UserEdit(password_hash="newer", instead_of=who.password_hash)
+
+    await store.change_user(user_id, proved, change(), None)
+    with pytest.raises(NotSignedIn):
+        await store.change_user(user_id, replace(proved, password_hash="a thief's"), change(), None)
+
+    known = await store.credentials(email)
+    assert known is not None
+    assert known.password_hash == "newer"
+
+
 async def test_a_rehashed_password_is_stored_with_the_sign_in(store: Store) -> None:
     who = await added(store)
 
@@ -276,6 +292,16 @@ async def test_a_refused_attempt_counts_for_nothing(store: Store, look: Look) ->
             await store.begin_attempt("a@b", ELSEWHERE, NOON + 10)
 
     assert look("SELECT * FROM wrong_passwords ORDER BY 1, 2") == before
+
+
+async def test_who_has_to_wait_is_told_so_without_the_writer(store: Store, database: Path) -> None:
+    """Else a flood of guesses would hold up everybody's events."""
+    await guess(store, 5)
+
+    with closing(apsw.Connection(str(database))) as writing:
+        writing.execute("BEGIN IMMEDIATE")
+        with pytest.raises(RateLimited):
+            await store.begin_attempt("a@b", ELSEWHERE, NOON)
 
 
 async def test_what_was_wrong_is_forgotten_after_a_while(store: Store) -> None:

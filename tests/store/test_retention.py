@@ -8,9 +8,21 @@ from msgspec.structs import replace
 from ringback.errors import Conflict, NotFound
 from ringback.model import DeliveryState, IntegrationState
 from ringback.statistics import DAY_MS
-from ringback.store.port import Chore, DeliveryFilter, EventFilter, Keep
-from tests.builders import DATA, Clock, Tenant, change, dead, delivered, direct, leased_of, queued, retrying
-from tests.store.sweeps import KEEP, MINUTE, swept
+from ringback.store.port import Chore, DeliveryFilter, EventFilter
+from tests.builders import (
+    DATA,
+    KEEP,
+    Clock,
+    Tenant,
+    change,
+    dead,
+    delivered,
+    direct,
+    leased_of,
+    queued,
+    retrying,
+)
+from tests.store.sweeps import MINUTE, swept
 
 
 async def data_of(acme: Tenant, event_id: str) -> bytes | None:
@@ -216,7 +228,7 @@ async def test_a_shorter_time_takes_what_a_longer_one_had_left(acme: Tenant) -> 
 
     acme.clock.pass_ms(2 * DAY_MS)
     assert await swept(acme, Chore.PAYLOADS) == {}
-    assert await swept(acme, Chore.PAYLOADS, keep=Keep(payloads=2)) == {"payloads": 1}
+    assert await swept(acme, Chore.PAYLOADS, keep=replace(KEEP, payloads=2)) == {"payloads": 1}
 
 
 # ---------------------------------------------------------------- behind

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from ringback.statistics import DAY_MS
-from ringback.store.port import Chore, Keep
-from tests.builders import Tenant
-from tests.store.test_cost import FINISHED, HELD, LARGE, OPEN, SMALL, Full, filled
+from ringback.store.port import Chore
+from tests.builders import KEEP, Tenant
+from tests.store.full import FINISHED, HELD, OPEN, SMALL, Full, filled
 
-KEEP = Keep()
 LIMIT = 100
 LARGE_STEP = 5_000
 # More than a pass over nothing takes, and far less than one look at each row would.
 FEW_STEPS = 2_000
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Full]:
-    full = await filled(tmp_path_factory.mktemp("small") / "ringback.db", SMALL)
-    yield full
-    await full.tenant.store.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def large(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Full]:
-    full = await filled(tmp_path_factory.mktemp("large") / "ringback.db", LARGE)
-    yield full
-    await full.tenant.store.close()
 
 
 def a_step(chore: Chore, days: int) -> Callable[[Tenant], Awaitable[Any]]:

@@ -20,17 +20,16 @@ from msgspec.structs import replace
 from ringback.errors import NotFound, Refused, StoreError
 from ringback.model import FINISHED, WAITING, AttemptResult, DeliveryState, IntegrationState, Leased
 from ringback.statistics import DAY_MS
-from ringback.store.port import Chore, DeliveryFilter, Keep
+from ringback.store.port import Chore, DeliveryFilter
 from ringback.store.sqlite import SqliteStore
 from ringback.store.sqlite.rows import fetch
-from tests.builders import Clock, Tenant, a_tenant, change, dead, delivered, leased_of, retrying
+from tests.builders import KEEP, Clock, Tenant, a_tenant, change, dead, delivered, leased_of, retrying
 from tests.builders import direct as born_leased
 from tests.builders import queued as born_queued
 from tests.model.power_cut import Disk, Moment
 
 SEEDS = range(12)
 ACTS = 150
-KEEP = Keep()
 CHORES = (Chore.HELD, Chore.PAYLOADS, Chore.EVENTS, Chore.HISTORY)
 DISK = "retention-disk"
 EVENT_IDS = [f"evt_{number}" for number in range(12)]

@@ -16,7 +16,7 @@ from ringback.store.port import Asked
 from ringback.store.sqlite import SqliteStore
 from ringback.store.sqlite.rollups import TABLES
 from tests.builders import NOON, Clock, Tenant, a_tenant, change, delivered
-from tests.store.test_cost import FINISHED, Full, filled
+from tests.store.full import FINISHED, Full, filled
 
 OTHERS = 60
 HOURS = 72

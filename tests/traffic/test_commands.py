@@ -47,8 +47,28 @@ async def test_a_sink_shows_each_delivery_and_sums_up(tmp_path: Path) -> None:
     assert SECRET not in sink.output
 
 
+async def test_a_sink_takes_two_secrets_while_one_is_rotated() -> None:
+    arguments = ["--secret", "the new one of them", "--secret", SECRET]
+    async with Command("sink", "--port", "0", *arguments) as sink, httpx.AsyncClient() as sender:
+        url = (await sink.says(r"listening on (\S+)"))[1]
+        assert (await sender.post(url, content=BODY, headers=signed())).status_code == 200
+
+
+async def test_a_secret_of_the_environment_is_one_with_its_spaces() -> None:
+    secret = f"{SECRET[:8]} with spaces"
+    async with Command("sink", "--port", "0", WEBHOOK_SECRET=secret) as sink:
+        assert await sink.ends() == 2
+    assert "valid base64" in sink.output
+    async with Command("sink", "--port", "0", WEBHOOK_SECRET="one with spaces") as sink:
+        await sink.says("listening on")
+
+
 @pytest.mark.parametrize(
-    "arguments", [["--delay", "soon"], ["--retry-after", "5"], ["--status", "99"], ["--fail-rate", "101"]]
+    "arguments",
+    [
+        *(["--delay", "soon"], ["--retry-after", "5"], ["--status", "99"], ["--fail-rate", "101"]),
+        *(["--secret", "short"], ["--secret", ""], ["--secret", "whsec_no-base64"]),
+    ],
 )
 async def test_a_sink_told_nonsense_says_so(arguments: list[str]) -> None:
     async with Command("sink", "--port", "0", *arguments) as sink:

@@ -121,6 +121,20 @@ async def test_a_wrong_key_or_business_ends_it(status: int, error: type[Ringback
     assert KEY not in str(raised.value)
 
 
+async def test_what_the_server_says_to_a_wrong_business_is_passed_on() -> None:
+    async with Intake(lambda _, __: (404, {"Message": "there is no business 7"})) as intake:
+        with pytest.raises(NotFound, match="there is no business 7"):
+            await publisher(intake).run(overdue(50))
+
+
+@pytest.mark.parametrize("status", [200, 301, 404, 405, 501])
+async def test_what_is_no_such_server_is_said_at_once(status: int) -> None:
+    async with Intake(lambda _, __: (status, "<html>a page</html>")) as intake:
+        with pytest.raises(Unavailable, match=rf"no ringback server: POST \S+/events was answered {status}"):
+            await publisher(intake).run(overdue(50))
+    assert len(intake.publishes) <= 16
+
+
 async def test_nobody_there_is_said() -> None:
     async with Intake() as intake:
         url = intake.url

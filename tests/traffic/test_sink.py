@@ -17,6 +17,7 @@ from ringback.errors import ConfigurationError
 from ringback.sink import Behaviour, Sink
 
 SECRET = "whsec_" + "c2VjcmV0LWZvci10aGUtc2luay1vZi10aGUtdGVzdHM="
+NEW_SECRET = "whsec_" + "dGhlLW5ldy1zZWNyZXQtdGhhdC1zdWNjZWVkcy1pdA=="
 BODY = b'{"EventType":"call.completed","EventId":"evt_1","Data":{}}'
 
 
@@ -41,7 +42,7 @@ async def post(sink: Sink, headers: dict[str, str] | None = None, body: bytes = 
 
 
 async def test_a_good_delivery_is_verified_and_remembered() -> None:
-    async with Sink(secret=SECRET) as sink:
+    async with Sink(secrets=[SECRET]) as sink:
         assert (await post(sink)).status_code == 200
         (one,) = await sink.wait_for(1)
     assert (one.event_id, one.event_type, one.attempt, one.times_seen) == ("evt_1", "call.completed", 1, 1)
@@ -67,7 +68,7 @@ async def test_a_good_delivery_is_verified_and_remembered() -> None:
 )
 async def test_anything_else_is_answered_401(change: dict[str, str], problem: str) -> None:
     headers = [(name.encode(), value.encode("latin-1")) for name, value in {**signed(), **change}.items()]
-    async with Sink(secret=SECRET) as sink, httpx.AsyncClient(trust_env=False) as client:
+    async with Sink(secrets=[SECRET]) as sink, httpx.AsyncClient(trust_env=False) as client:
         assert (await client.post(sink.url, content=BODY, headers=headers)).status_code == 401
     assert (sink.received[0].verified, sink.received[0].problem) == (False, problem)
     assert (sink.counts.bad_signatures, sink.counts.unique, sink.counts.answered_well) == (1, 0, 0)
@@ -76,19 +77,44 @@ async def test_anything_else_is_answered_401(change: dict[str, str], problem: st
 async def test_another_time_than_the_signed_one_is_answered_401() -> None:
     headers = signed()
     headers["webhook-timestamp"] = str(int(headers["webhook-timestamp"]) - 7)
-    async with Sink(secret=SECRET) as sink, httpx.AsyncClient(trust_env=False) as client:
+    async with Sink(secrets=[SECRET]) as sink, httpx.AsyncClient(trust_env=False) as client:
         assert (await client.post(sink.url, content=BODY, headers=headers)).status_code == 401
     assert sink.received[0].problem == "wrong webhook-signature"
 
 
 async def test_a_changed_body_is_answered_401() -> None:
-    async with Sink(secret=SECRET) as sink:
+    async with Sink(secrets=[SECRET]) as sink:
         assert (await post(sink, body=BODY + b" ")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("secrets", "status"),
+    [([SECRET, NEW_SECRET], 200), ([NEW_SECRET, SECRET], 200), ([SECRET], 200), ([NEW_SECRET], 401)],
+)
+async def test_during_a_rotation_each_signature_fits_one_of_the_secrets(
+    secrets: list[str], status: int
+) -> None:
+    headers = signed()
+    new = Webhook(NEW_SECRET).sign("evt_1", datetime.now(UTC), BODY.decode())
+    headers["webhook-signature"] = f"{new} {headers['webhook-signature']}"
+    async with Sink(secrets=secrets) as sink:
+        assert (await post(sink, headers)).status_code == status
+
+
+async def test_with_two_secrets_either_may_sign_alone() -> None:
+    async with Sink(secrets=[NEW_SECRET, SECRET]) as sink:
+        assert (await post(sink)).status_code == 200
+
+
+async def test_with_two_secrets_a_signature_of_neither_is_answered_401() -> None:
+    async with Sink(secrets=[SECRET, NEW_SECRET]) as sink:
+        assert (await post(sink, {**signed(), "X-Iqra-Signature": "0" * 64})).status_code == 401
+        assert (await post(sink, {**signed(), "webhook-signature": "v1,AAAA"})).status_code == 401
 
 
 @pytest.mark.parametrize("minutes", [-6, 6])
 async def test_old_and_future_deliveries_are_answered_401(minutes: int) -> None:
-    async with Sink(secret=SECRET) as sink:
+    async with Sink(secrets=[SECRET]) as sink:
         headers = signed(at=datetime.now(UTC) + timedelta(minutes=minutes))
         assert (await post(sink, headers)).status_code == 401
     assert sink.received[0].problem == "stale webhook-timestamp"
@@ -101,7 +127,7 @@ async def test_without_a_secret_nothing_is_checked() -> None:
 
 
 async def test_repeats_are_told_apart_by_event_id() -> None:
-    async with Sink(secret=SECRET) as sink:
+    async with Sink(secrets=[SECRET]) as sink:
         for event_id, attempt in (("evt_1", 1), ("evt_2", 1), ("evt_1", 2)):
             await post(sink, signed(event_id, attempt=attempt))
     assert [one.times_seen for one in sink.received] == [1, 1, 2]
@@ -109,7 +135,7 @@ async def test_repeats_are_told_apart_by_event_id() -> None:
 
 
 async def test_a_forged_delivery_does_not_make_the_real_one_a_repeat() -> None:
-    async with Sink(secret=SECRET) as sink:
+    async with Sink(secrets=[SECRET]) as sink:
         await post(sink, {**signed("evt_1"), "X-Iqra-Signature": "0" * 64})
         await post(sink, signed("evt_1"))
     assert sink.received[1].times_seen == 1
@@ -177,14 +203,14 @@ async def test_behaviour_and_secret_may_change_on_the_way() -> None:
         assert (await post(sink, {})).status_code == 500
         sink.behaviour = Behaviour()
         assert (await post(sink, {})).status_code == 200
-        sink.secret = SECRET
+        sink.secrets = [SECRET]
         assert (await post(sink, {})).status_code == 401
         assert (await post(sink)).status_code == 200
 
 
 async def test_the_ledger_has_every_trusted_request_before_its_answer() -> None:
     ledger = io.StringIO()
-    async with Sink(Behaviour(status=503, first=1), secret=SECRET, ledger=ledger) as sink:
+    async with Sink(Behaviour(status=503, first=1), secrets=[SECRET], ledger=ledger) as sink:
         await post(sink, signed("evt_1"))
         assert ledger.getvalue() == "evt_1 1 503\n"
         await post(sink, signed("evt_1", attempt=2))
@@ -230,7 +256,7 @@ async def test_waiting_in_vain_ends() -> None:
 
 
 async def test_a_line_says_what_which_how_often_and_how_it_went() -> None:
-    async with Sink(Behaviour(status=503, first=1), secret=SECRET) as sink:
+    async with Sink(Behaviour(status=503, first=1), secrets=[SECRET]) as sink:
         await post(sink, signed("evt_1"))
         await post(sink, signed("evt_1", attempt=2))
         await post(sink, {})

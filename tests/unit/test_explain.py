@@ -60,7 +60,6 @@ def delivery(state: str, *attempts: AttemptRow, **fields: Any) -> DeliveryRow:
     last = attempts[-1] if attempts else None
     values: dict[str, Any] = {
         "delivery_id": 1,
-        "event_row_id": 1,
         "event_id": "evt_1",
         "event_type": "call.completed",
         "business_id": 7,
@@ -167,6 +166,20 @@ def test_why_it_redirects(url: str, target: str, cause: str) -> None:
     assert f"a redirect to {target}" in found.evidence
 
 
+@pytest.mark.parametrize(
+    ("says", "cause"),
+    [
+        ("is not valid before 3 May 2999", "time has not come"),
+        ("is self-signed", "Nobody vouches"),
+        ("was issued by “Acme CA”: unable to get local issuer certificate", "intermediate certificates"),
+    ],
+)
+def test_why_a_certificate_is_not_trusted(says: str, cause: str) -> None:
+    refused = attempt(failure=C.TLS_UNTRUSTED, detail=f"the certificate of hooks.acme.com {says}")
+
+    assert cause in (told("retrying", refused).cause or "")
+
+
 def test_a_redirect_s_query_is_not_shown() -> None:
     found = told("retrying", answered(302, 1, ("Location", "https://acme.com/in?token=hush#x")))
 
@@ -265,10 +278,23 @@ def test_held_ones_say_when_they_were_due() -> None:
         "Nothing is sent while the integration is paused. Once it is resumed: attempt 2 of 6,"
         " not before 15:13:32 UTC"
     )
-    assert overdue.next.endswith("at the integration's pace (it was due at 14:15:32 UTC)")
+    assert overdue.next.endswith("attempt 2 of 6, at the integration's pace (it was due at 14:15:32 UTC)")
     assert later.evidence.startswith(
         "“crm” is paused since 14:14:32 UTC, 9 m ago. Before that: It answered 500"
     )
+
+
+def test_a_held_one_that_was_asked_for_by_hand_says_so() -> None:
+    paused = replace(TO, state=IntegrationState.PAUSED, state_since=NOON + MINUTE)
+    fields: dict[str, Any] = {"tries": EXHAUSTED, "replay": True}
+
+    overdue = told("held", answered(500), to=paused, due_at=NOON + 2 * MINUTE, **fields)
+    undated = told("held", answered(500), to=paused, **fields)
+
+    assert overdue.next.endswith(
+        "attempt 2, asked for by hand, at the integration's pace (it was due at 14:15:32 UTC)"
+    )
+    assert undated.next.endswith("Once it is resumed: attempt 2, asked for by hand")
 
 
 def test_given_up_while_held_is_not_the_receiver_s_fault() -> None:
@@ -300,6 +326,15 @@ def test_cancelled_ones_say_by_whom() -> None:
         C.SERVER_500,
     )
     assert deleted.cause == "Deleting an integration cancels what waits for it"
+
+
+def test_what_went_to_a_deleted_integration_is_not_to_be_retried() -> None:
+    delivered = told("delivered", answered(200), to=None)
+    dead = told("dead", answered(500), to=None)
+
+    never = "; its integration is deleted, so it cannot be sent again"
+    assert delivered.next == f"Nothing: it is delivered{never}"
+    assert dead.next.endswith(never)
 
 
 def test_a_time_limit_that_was_changed_since_is_not_the_one_that_was_meant() -> None:

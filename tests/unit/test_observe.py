@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from ringback.errors import StoreUnavailable
+from ringback.model import Message
 from ringback.observe import EventLine, Metrics, Observer, configure_logging, render_json
 
 FULL = StoreUnavailable("the disk is full")
@@ -110,3 +111,16 @@ def test_an_event_s_line_begins_like_every_other() -> None:
 
     assert list(first)[:3] == ["at", "level", "msg"]
     assert (first["level"], first["msg"]) == ("info", "event")
+
+
+def test_the_numbers_name_no_event_type_of_a_business_own(observer: Observer) -> None:
+    """Anybody may read them, and a business can make up as many names as it likes."""
+    for event_type in ("call.failed", "secret_project.launched", "secret_project.ended"):
+        message = Message(event_id="evt_1", event_type=event_type, business_id=1, timestamp=0, data=b"{}")
+        observer.accepted(message, range(0), duplicate=False, schema_errors=None, at=0, waited_ms=1.0)
+
+    _, exposition = observer.metrics.exposition()
+
+    assert b"secret_project" not in exposition
+    assert b'ringback_events_accepted_total{type="call.failed"} 1.0' in exposition
+    assert b'ringback_events_accepted_total{type="own"} 2.0' in exposition

@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 from ringback.api.client_address import nearest_untrusted
 from ringback.errors import Unavailable
 from ringback.model import Scope
-from ringback.passwords import AT_A_TIME, MOST_WAITING, Passwords, generated
-from ringback.patience import Tally, network_of, tallies, wait_ms
 from ringback.people import (
     SCOPES,
     Credentials,
@@ -25,11 +23,14 @@ from ringback.people import (
     changed_fields,
     csrf_token,
     edited,
+    email_key,
     ends_sessions,
     is_email,
     new_session,
     new_user,
 )
+from ringback.people.passwords import AT_A_TIME, MOST_WAITING, Passwords, generated
+from ringback.people.patience import Tally, network_of, tallies, wait_ms
 
 ADA = new_user(1, "ada@example.com", "Ada", Role.OPERATOR, 0)
 
@@ -97,6 +98,19 @@ def test_what_may_be_an_email_address(text: str) -> None:
 )
 def test_what_is_none(text: str) -> None:
     assert not is_email(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ada@Example.com", "ada@example.COM"),
+        ("j\u00fcrgen@b\u00fccher.de", "ju\u0308rgen@bu\u0308cher.de"),
+        ("J\u00dcRGEN@x.de", "ju\u0308rgen@x.de"),
+        ("\u0130@x.de", "i\u0307@x.de"),
+    ],
+)
+def test_addresses_that_look_the_same_are_one(one: str, other: str) -> None:
+    assert email_key(one) == email_key(other)
 
 
 # ---------------------------------------------------------------- waits

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,3 +130,20 @@ def test_the_three_spellings_of_a_date_mean_the_same_moment(moment: datetime) ->
     ahead = max(int(moment.timestamp()) * 1_000 - NOON, 0)
 
     assert [parse_retry_after(moment.strftime(one), NOON) for one in SPELLINGS] == [ahead] * 3
+
+
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_date_without_a_zone_is_of_utc_wherever_the_host_is(spelling: str) -> None:
+    written = datetime.fromtimestamp(NOON / 1_000 + 60, UTC).strftime(spelling)
+
+    assert parse_retry_after(written, NOON) == 60_000

@@ -87,6 +87,11 @@ REFUSED: list[tuple[str, Schema, str]] = [
     ("a huge enum", field({"enum": [*range(500), "x"]}), "at /properties/a: is too much work"),
     ("a large const", field({"const": [[n] for n in range(500)]}), "at /properties/a: is too much work"),
     ("many dependencies", {"dependentRequired": {f"p{n}": ["x"] for n in range(600)}}, "is too much work"),
+    (
+        "dependencies on many",
+        {"dependentRequired": {f"p{n}": [f"p{m}" for m in range(100)] for n in range(100)}},
+        "is too much work",
+    ),
     ("look-around", field({"pattern": "(?=a)b"}), "at /properties/a/pattern: is no pattern that can be used"),
     ("a back-reference", field({"pattern": r"(a)\1"}), "is no pattern that can be used"),
     ("a giant pattern", field({"pattern": r"(\w{50}){50}"}), "is no pattern that can be used"),

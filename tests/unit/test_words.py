@@ -35,12 +35,14 @@ def test_durations(ms: float, shown: str) -> None:
 
 def test_times_of_the_same_day_need_no_date() -> None:
     later, tomorrow = NOON + 2 * HOUR + 7 * SECOND, NOON + DAY
+    soon = NOON + MINUTE + 7 * SECOND
 
     assert words.moment(later, NOON) == "14:00:07 UTC"
     assert words.moment(tomorrow, NOON) == "4 May 2026, 12:00:00 UTC"
     assert words.at(later, NOON) == "at 14:00:07 UTC"
     assert words.at(tomorrow, NOON) == "on 4 May 2026 at 12:00:00 UTC"
     assert words.at_about(tomorrow, NOON) == "on 4 May 2026 at about 12:00 UTC"
+    assert words.at_about(soon, NOON) == "at about 12:01:07 UTC"
     assert words.date(NOON) == "3 May 2026"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
@@ -73,25 +74,21 @@ async def change_business(
     here: Operating, business_id: BusinessId, form: ChangeBusiness
 ) -> Envelope[objects.Business]:
     """Change a business. Disabled, it takes no events, and its deliveries are held."""
-    changes = form.changes(_DEFAULTS)
-    changed = None
-    while changed is None:
-        changed = await _changed(here, business_id, changes)
+    changed = await _saved(here, business_id, form.changes(_DEFAULTS))
     await here.context.live.refresh()
     return Envelope(data=show(changed))
 
 
-async def _changed(here: Caller, business_id: int, changes: dict[str, Any]) -> Business | None:
-    """None where somebody else changed it meanwhile: a business carries no version."""
-    business = await here.store.get_business(business_id)
-    changed = msgspec.structs.replace(business, **changes)
-    if changed == business:
-        return business
-    change = here.change("business.update", changed_fields(business, changed))
-    try:
-        return await here.store.save_business(changed, change, read=business)
-    except StaleSnapshot:
-        return None
+async def _saved(here: Caller, business_id: int, changes: dict[str, Any]) -> Business:
+    """Read, edit and write, again while others are quicker: a business carries no version."""
+    while True:
+        business = await here.store.get_business(business_id)
+        changed = msgspec.structs.replace(business, **changes)
+        if changed == business:
+            return business
+        change = here.change("business.update", changed_fields(business, changed))
+        with suppress(StaleSnapshot):
+            return await here.store.save_business(changed, change, read=business)
 
 
 @router.delete("/{BusinessId}", responses=refusals(Code.NOT_FOUND))

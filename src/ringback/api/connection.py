@@ -110,14 +110,18 @@ class GuardedProtocol(HttpToolsProtocol):
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             self._set_option(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STREAM_LOST_MS)
 
+    @property
+    def is_closing(self) -> bool:
+        return bool(self.transport.is_closing())
+
     def abort(self) -> None:
         """What was not sent is thrown away, by the kernel too."""
         self._set_option(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         self.transport.abort()
 
     def _set_option(self, level: int, option: int, value: int | bytes) -> None:
-        """One that is closed already needs none."""
-        with suppress(OSError):
+        """One that is closed already needs none, and has a number that is none."""
+        with suppress(OSError, ValueError):
             self.transport.get_extra_info("socket").setsockopt(level, option, value)
 
     def send_400_response(self, msg: str) -> None:

@@ -8,8 +8,8 @@ from ipaddress import IPv4Network, IPv6Network
 
 from ringback.keyring import KeyRing
 from ringback.model import AttemptResult, Integration, Message
-from ringback.observe import Feed, Metrics
-from ringback.passwords import Passwords
+from ringback.observe import Feed
+from ringback.people.passwords import Passwords
 from ringback.snapshot import LiveSnapshot
 from ringback.store.port import Keep, Store
 
@@ -30,14 +30,14 @@ class Context:
     dev: bool
     version: str
     max_event_bytes: int
+    # How long what is stored is kept.
+    keep: Keep
+    # Hears what changes here, for those who follow it live.
+    feed: Feed
     # How people reach it, `https://hooks.acme.com`; None where it was not said.
     public_url: str | None = None
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     passwords: Passwords = field(default_factory=Passwords)
-    # How long what is stored is kept.
-    keep: Keep = field(default_factory=Keep)
-    # Hears what changes here, for those who follow it live.
-    feed: Feed = field(default_factory=lambda: Feed(Metrics()))
 
     @property
     def user_agent(self) -> str:

@@ -31,8 +31,9 @@ from ringback.api import (
     users,
 )
 from ringback.api.answers import Answer, Code, answer_of, failure
-from ringback.api.browser import COOKIE
+from ringback.api.browser import COOKIE, cookie_name
 from ringback.api.context import Context
+from ringback.api.cookies import OwnCookieOnly
 from ringback.api.route import respond
 from ringback.api.webhooks_document import webhooks
 from ringback.errors import NotFound
@@ -85,6 +86,7 @@ def control_app(context: Context) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.context = context
+    app.add_middleware(OwnCookieOnly, name=cookie_name(context.public_url))
     for router in _RESOURCES:
         app.include_router(router, dependencies=[Depends(_API_KEY), Depends(_SESSION)])
     app.include_router(session.open_router)
@@ -128,7 +130,7 @@ def _operation_id(route: APIRoute) -> str:
 def _document(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         published = FastAPI(generate_unique_id_function=_operation_id)
-        published.include_router(publish_document.router, dependencies=[Depends(_API_KEY)])
+        published.include_router(publish_document.router, dependencies=[Depends(_API_KEY), Depends(_SESSION)])
         app.openapi_schema = get_openapi(
             title=app.title,
             version=app.version,

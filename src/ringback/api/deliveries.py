@@ -11,14 +11,14 @@ from ringback import ids
 from ringback.api import objects
 from ringback.api.answers import Code
 from ringback.api.delivery_views import show, show_attempt, show_explanation
-from ringback.api.log_query import LogQuery
+from ringback.api.log_query import LogQuery, integration_of
 from ringback.api.objects import Envelope
 from ringback.api.paging import Listed
 from ringback.api.reach import Managing, Reading
 from ringback.api.refusals import refusals
 from ringback.api.route import ControlRoute
 from ringback.catalog import MAX_NAME_LENGTH
-from ringback.errors import FieldError, InvalidRequest, NotFound
+from ringback.errors import NotFound
 from ringback.explain import explain
 from ringback.failures import FailureClass
 from ringback.payloads import EVENT_ID
@@ -42,7 +42,7 @@ class DeliveryQuery(LogQuery):
 
     def filter(self) -> DeliveryFilter:
         return DeliveryFilter(
-            integration_id=self._integration_row_id(),
+            integration_id=integration_of(self.integration_id),
             state=None if self.state is None else self.state.value,
             event_type=self.event_type,
             event_id=self.event_id,
@@ -52,14 +52,6 @@ class DeliveryQuery(LogQuery):
             since=self.since_ms(),
             until=self.until_ms(),
         )
-
-    def _integration_row_id(self) -> int | None:
-        if self.integration_id is None:
-            return None
-        row_id = ids.internal(ids.INTEGRATION, self.integration_id)
-        if row_id is None:
-            raise InvalidRequest(FieldError("IntegrationId", "is not the id of an integration"))
-        return row_id
 
 
 @router.get("", responses=refusals(Code.NOT_FOUND))

@@ -8,7 +8,7 @@ import msgspec
 
 from ringback import ids
 from ringback.api import objects
-from ringback.envelope import WIRES, Header, iso_time, shown_headers
+from ringback.envelope import WIRES, Header, iso_time, iso_time_or_none, shown_headers
 from ringback.explain import Explanation, attempts_in_all
 from ringback.match import Snapshot
 from ringback.model import WAITING, Timings
@@ -28,13 +28,13 @@ def show(row: DeliveryRow, snapshot: Snapshot) -> objects.Delivery:
         state=objects.ShownState(row.state),
         attempt_count=row.attempts,
         max_attempts=_max_attempts(row, snapshot),
-        next_attempt_at=_time(row.due_at) if row.state in WAITING else None,
+        next_attempt_at=iso_time_or_none(row.due_at) if row.state in WAITING else None,
         last_status=row.last_status,
         last_failure_class=row.last_failure,
         test=row.test,
         replay=row.replay,
         created_at=iso_time(row.created_at),
-        finished_at=_time(row.finished_at),
+        finished_at=iso_time_or_none(row.finished_at),
     )
 
 
@@ -93,7 +93,3 @@ def _joined(headers: Iterable[Header]) -> dict[str, str]:
         shown = spelling.setdefault(name.lower(), name)
         joined[shown] = f"{joined[shown]}, {value}" if shown in joined else value
     return joined
-
-
-def _time(moment: int | None) -> str | None:
-    return None if moment is None else iso_time(moment)

@@ -18,7 +18,7 @@ from ringback.api.integration_forms import (
     events_of,
     settings_changes,
 )
-from ringback.envelope import MASK, iso_time
+from ringback.envelope import MASK, iso_time, iso_time_or_none
 from ringback.errors import Conflict
 from ringback.keyring import KeyRing, headers_owner, secret_owner
 from ringback.model import Integration, IntegrationSettings, IntegrationState, Secret, SecretState
@@ -141,7 +141,7 @@ def _show_secret(secret: Secret) -> objects.Secret:
         state=secret.state,
         ends_in=secret.ends_in,
         created_at=iso_time(secret.created_at),
-        expires_at=None if secret.expires_at is None else iso_time(secret.expires_at),
+        expires_at=iso_time_or_none(secret.expires_at),
     )
 
 

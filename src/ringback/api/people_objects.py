@@ -8,10 +8,10 @@ from pydantic import AfterValidator, Field
 
 from ringback import ids
 from ringback.api.objects import Shown, Time
-from ringback.envelope import iso_time
+from ringback.envelope import iso_time, iso_time_or_none
 from ringback.model import Scope
-from ringback.passwords import MAX_CHARACTERS, MIN_CHARACTERS
 from ringback.people import MAX_EMAIL_CHARACTERS, Role, User, is_email
+from ringback.people.passwords import MAX_CHARACTERS, MIN_CHARACTERS
 
 
 def _email(text: str) -> str:
@@ -85,5 +85,5 @@ def show_user(user: User) -> ShownUser:
         role=user.role,
         enabled=user.enabled,
         created_at=iso_time(user.created_at),
-        last_sign_in_at=None if user.last_sign_in_at is None else iso_time(user.last_sign_in_at),
+        last_sign_in_at=iso_time_or_none(user.last_sign_in_at),
     )

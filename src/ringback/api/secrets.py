@@ -18,7 +18,7 @@ from ringback.api.objects import Envelope
 from ringback.api.reach import Managing, Tenant, require_fresh
 from ringback.api.refusals import WITH_BODY, refusals
 from ringback.api.route import ControlRoute
-from ringback.envelope import iso_time
+from ringback.envelope import iso_time, iso_time_or_none
 from ringback.errors import Conflict, FieldError, InvalidRequest
 from ringback.keyring import secret_owner
 from ringback.model import Integration, Secret
@@ -127,8 +127,7 @@ def _revealed(here: Tenant, secrets: tuple[Secret, ...], now: int) -> objects.Cu
 
 
 def _leaving(here: Tenant, secret: Secret) -> objects.OutgoingSecret:
-    expires_at = None if secret.expires_at is None else iso_time(secret.expires_at)
-    return objects.OutgoingSecret(**_plain(here, secret), expires_at=expires_at)
+    return objects.OutgoingSecret(**_plain(here, secret), expires_at=iso_time_or_none(secret.expires_at))
 
 
 def _plain(here: Tenant, secret: Secret) -> dict[str, str]:

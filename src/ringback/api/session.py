@@ -131,12 +131,13 @@ async def get_session(here: Anyone, request: Request) -> Envelope[ShownSession]:
 async def change_myself(here: SignedInHere, request: Request, form: ChangeMyself) -> Envelope[ShownSession]:
     """Change one's own name or password."""
     form.changes({"name": None})
-    hashed, session = None, here.signed_in.session
+    edit = UserEdit(name=form.name if form.sent("name") else UNSET)
+    session = here.signed_in.session
     if form.password is not None or form.current_password is not None:
         password, current = _both(form)
-        session = await confirmed(here, request, "CurrentPassword", current)
+        session, known = await confirmed(here, request, "CurrentPassword", current)
         hashed = await here.context.passwords.hash(password)
-    edit = UserEdit(name=form.name if form.sent("name") else UNSET, password_hash=hashed)
+        edit = replace(edit, password_hash=hashed, instead_of=known.password_hash)
     change = here.change("user.update")
     user = await here.store.change_user(session.user_id, edit, change, session.session_id)
     return answered(request, here.context, SignedIn(user=user, session=session))
@@ -145,7 +146,7 @@ async def change_myself(here: SignedInHere, request: Request, form: ChangeMyself
 @router.post("/confirm", responses=refusals(Code.RATE_LIMITED, *WITH_BODY, fault=_FAULT))
 async def confirm(here: SignedInHere, request: Request, form: Confirmation) -> Envelope[ShownSession]:
     """Give the password again, for what needs a fresh sign-in."""
-    session = await confirmed(here, request, "Password", form.password)
+    session, _ = await confirmed(here, request, "Password", form.password)
     return answered(request, here.context, SignedIn(user=here.signed_in.user, session=session))
 
 

@@ -17,7 +17,6 @@ from ringback.api.reach import Person
 from ringback.envelope import iso_time
 from ringback.errors import FieldError, InvalidRequest
 from ringback.model import ApiKey
-from ringback.patience import network_of
 from ringback.people import (
     FRESH_MS,
     SCOPES,
@@ -31,6 +30,7 @@ from ringback.people import (
     new_token,
     session_digest,
 )
+from ringback.people.patience import network_of
 from ringback.store.port import Change
 
 # ---------------------------------------------------------------- passwords that are tried
@@ -50,14 +50,17 @@ async def rehashed(context: Context, password: str, known: Credentials) -> str |
     return await context.passwords.hash(password) if dated else None
 
 
-async def confirmed(here: Person, request: Request, field: str, password: str) -> Session:
-    """The session, fresh again. Raises InvalidRequest that names the field, RateLimited."""
+async def confirmed(here: Person, request: Request, field: str, password: str) -> tuple[Session, Credentials]:
+    """The session, fresh again, and whose password it was. Raises InvalidRequest that names the field,
+    RateLimited.
+    """
     context, address, email = here.context, client_address(request, here.context), here.signed_in.user.email
-    if await proved(context, email, password, address) is None:
+    known = await proved(context, email, password, address)
+    if known is None:
         raise InvalidRequest(FieldError(field, "is wrong"))
     session, change = here.signed_in.session, here.change("session.confirm", f"from {address}")
     await context.store.confirm(session.session_id, email, address, change)
-    return replace(session, confirmed_at=change.at)
+    return replace(session, confirmed_at=change.at), known
 
 
 # ---------------------------------------------------------------- sessions

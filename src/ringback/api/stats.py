@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_pascal
 
-from ringback import ids
 from ringback.api import stats_objects as objects
 from ringback.api.answers import Code
+from ringback.api.log_query import EXAMPLE_TIME, integration_of, moment_of
 from ringback.api.objects import Envelope
 from ringback.api.reach import Reading
 from ringback.api.refusals import refusals
@@ -20,7 +20,6 @@ from ringback.api.stats_views import show
 from ringback.catalog import MAX_NAME_LENGTH
 from ringback.envelope import iso_time
 from ringback.errors import FieldError, InvalidRequest
-from ringback.payloads import parse_timestamp
 from ringback.statistics import DAY_MS, MINUTE_MS, Bucket, Range, range_of, widen
 from ringback.store.port import Asked, Statistics, WaitingNow
 
@@ -28,40 +27,25 @@ router = APIRouter(
     prefix="/api/v1/business/{BusinessId}/stats", tags=["Statistics"], route_class=ControlRoute
 )
 
-_EXAMPLE = "2026-11-23T12:00:00Z"
-# 2200-01-01: later than anything, and far from where a calendar ends.
-_LATEST_MS = 7_258_118_400_000
 _FAULT = FieldError("Since", "must be before Until")
 
 
 class StatsQuery(BaseModel):
     model_config = ConfigDict(alias_generator=to_pascal, frozen=True)
 
-    since: str | None = Field(None, description="RFC 3339; 24 hours before `Until`", examples=[_EXAMPLE])
-    until: str | None = Field(None, description="RFC 3339, exclusive; now", examples=[_EXAMPLE])
+    since: str | None = Field(None, description="RFC 3339; 24 hours before `Until`", examples=[EXAMPLE_TIME])
+    until: str | None = Field(None, description="RFC 3339, exclusive; now", examples=[EXAMPLE_TIME])
     bucket: Bucket | None = Field(None, description="Chosen for the range where it is not given")
     integration_id: str | None = Field(None, examples=["intg_01kb3v9q2m4xa"])
     event_type: str | None = Field(None, max_length=MAX_NAME_LENGTH, examples=["call.completed"])
 
     def asked(self, now: int) -> Asked:
-        since, until = _moment(self.since, "Since"), _moment(self.until, "Until")
+        since, until = moment_of(self.since, "Since"), moment_of(self.until, "Until")
         return Asked(
             range=range_of(since, until, self.bucket, now),
-            integration_id=self._integration_row_id(),
+            integration_id=integration_of(self.integration_id),
             event_type=self.event_type,
         )
-
-    def _integration_row_id(self) -> int | None:
-        if self.integration_id is None:
-            return None
-        row_id = ids.internal(ids.INTEGRATION, self.integration_id)
-        if row_id is None:
-            raise InvalidRequest(FieldError("IntegrationId", "is not the id of an integration"))
-        return row_id
-
-
-def _moment(text: str | None, field: str) -> int | None:
-    return None if text is None else min(max(parse_timestamp(text, field), 0), _LATEST_MS)
 
 
 @router.get("", response_model=Envelope[objects.Stats], responses=refusals(Code.NOT_FOUND, fault=_FAULT))

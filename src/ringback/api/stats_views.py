@@ -8,7 +8,7 @@ from typing import Any
 
 from ringback import ids
 from ringback.api import stats_objects as objects
-from ringback.envelope import iso_time
+from ringback.envelope import iso_time, iso_time_or_none
 from ringback.failures import FailureClass
 from ringback.statistics import Attempts, Counts, Deliveries, Range, total
 from ringback.store.port import AttemptGroup, Statistics, WaitingNow
@@ -38,13 +38,9 @@ def show_now(now: WaitingNow) -> objects.Now:
         sending=now.sending,
         retrying=now.retrying,
         held=now.held,
-        next_attempt_at=time_or_none(now.next_attempt_at),
-        oldest_due_at=time_or_none(now.oldest_due_at),
+        next_attempt_at=iso_time_or_none(now.next_attempt_at),
+        oldest_due_at=iso_time_or_none(now.oldest_due_at),
     )
-
-
-def time_or_none(moment: int | None) -> str | None:
-    return None if moment is None else iso_time(moment)
 
 
 def _totals(found: Statistics) -> Counts:
@@ -154,5 +150,5 @@ def _integration(integration_id: int, counts: Counts) -> objects.IntegrationFigu
         open=counts.deliveries.open,
         first_try_rate=counts.first_try_rate,
         attempt_p95_ms=counts.attempt_ms(0.95),
-        last_delivered_at=time_or_none(counts.attempts.last_success or None),
+        last_delivered_at=iso_time_or_none(counts.attempts.last_success or None),
     )

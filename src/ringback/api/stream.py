@@ -158,6 +158,8 @@ class EventStream(Response):
             await self._send_all(send)
             await self._finish(send, gone)
         finally:
+            # From here on the connection may be another request's.
+            self._subscription.on_end = None
             for task in (gone, refused):
                 task.cancel()
             if self._cut is not None:
@@ -177,6 +179,10 @@ class EventStream(Response):
                 self._feed.metrics.stream_messages += len(frames)
 
     async def _send(self, send: Send, body: bytes) -> None:
+        if self._connection is not None and self._connection.is_closing:
+            # Broken since it was last written to; that it is lost is only said a moment later.
+            self._subscription.end(Ended.GONE)
+            return
         try:
             async with asyncio.timeout(self._feed.limits.slow_seconds):
                 await send({"type": "http.response.body", "body": body, "more_body": True})

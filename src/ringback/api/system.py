@@ -9,8 +9,7 @@ from ringback.api.objects import Envelope
 from ringback.api.reach import Operating
 from ringback.api.refusals import refusals
 from ringback.api.route import ControlRoute
-from ringback.api.stats_views import time_or_none
-from ringback.envelope import iso_time
+from ringback.envelope import iso_time, iso_time_or_none
 from ringback.store.port import Keep, NodeRow, NodeState, QueueDepth, SystemState
 
 router = APIRouter(prefix="/api/v1/system", tags=["System"], route_class=ControlRoute)
@@ -35,7 +34,7 @@ def show(version: str, keep: Keep, state: SystemState, depth: QueueDepth, now: i
         waiting=objects.Waiting(
             queued=depth.queued, sending=depth.sending, retrying=depth.retrying, held=depth.held
         ),
-        oldest_due_at=time_or_none(depth.oldest_due),
+        oldest_due_at=iso_time_or_none(depth.oldest_due),
         events_per_second=_per_second(minute.events, hour.events),
         attempts_per_second=_per_second(minute.attempts, hour.attempts),
         database_bytes=state.database_bytes,
@@ -50,7 +49,7 @@ def _node(node: NodeRow, now: int) -> objects.Node:
         state=node.state,
         joined_at=iso_time(node.joined_at),
         seen_at=iso_time(node.seen_at),
-        left_at=time_or_none(node.left_at),
+        left_at=iso_time_or_none(node.left_at),
         uptime_seconds=max(now - node.joined_at, 0) // 1_000 if node.state is NodeState.ALIVE else None,
     )
 

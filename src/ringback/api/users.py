@@ -20,8 +20,8 @@ from ringback.api.reach import Caller, Operating, require_fresh
 from ringback.api.refusals import WITH_BODY, refusals
 from ringback.api.route import ControlRoute
 from ringback.errors import FieldError, NotFound
-from ringback.passwords import GENERATED_BYTES, generated
 from ringback.people import Credentials, SignedIn, UserEdit, new_user
+from ringback.people.passwords import GENERATED_BYTES, generated
 
 router = APIRouter(prefix="/api/v1/users", tags=["People"], route_class=ControlRoute)
 

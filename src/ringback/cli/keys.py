@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ringback.cli.listing import Row, show_list
 from ringback.cli.master_keys import rotate_master
 from ringback.cli.options import ConfigFile, Database, DataDirectory, settings_from
 from ringback.model import ApiKey, Scope
@@ -23,6 +24,15 @@ keys = typer.Typer(
     pretty_exceptions_enable=False,
 )
 keys.command("rotate-master")(rotate_master)
+
+_COLUMNS: dict[str, Callable[[Row], str]] = {
+    "Id": lambda row: row["Id"],
+    "Name": lambda row: row["FriendlyName"],
+    "May": lambda row: " ".join(row["Scopes"]),
+    "Businesses": lambda row: " ".join(map(str, row["RestrictedBusinessIds"])) or "all",
+    "Ends in": lambda row: f"…{row['EndsIn']}",
+    "Created": lambda row: row["CreatedAt"],
+}
 
 
 @keys.command()
@@ -47,7 +57,7 @@ def create(
 def list_(database: Database = None, data: DataDirectory = None, config: ConfigFile = None) -> None:
     """Show the keys: a table on a terminal, a JSON line each elsewhere."""
     settings = settings_from(config, database=database, data=data)
-    _show(asyncio.run(_list(settings)))
+    show_list([_as_shown(key) for key in asyncio.run(_list(settings))], _COLUMNS)
 
 
 @keys.command()
@@ -114,16 +124,7 @@ def _check(name: str, scopes: frozenset[Scope], businesses: frozenset[int]) -> N
         )
 
 
-def _show(found: list[ApiKey]) -> None:
-    rows = [_as_shown(key) for key in found]
-    if sys.stdout.isatty():
-        _show_table(rows)
-    else:
-        for row in rows:
-            print(json.dumps(row, ensure_ascii=False))
-
-
-def _as_shown(key: ApiKey) -> dict[str, Any]:
+def _as_shown(key: ApiKey) -> Row:
     from ringback import ids
     from ringback.envelope import iso_time
 
@@ -135,21 +136,3 @@ def _as_shown(key: ApiKey) -> dict[str, Any]:
         "EndsIn": key.ends_in,
         "CreatedAt": iso_time(key.created_at),
     }
-
-
-def _show_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("Id", "Name", "May", "Businesses", "Ends in", "Created", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(
-            row["Id"],
-            escape(row["FriendlyName"]),
-            " ".join(row["Scopes"]),
-            " ".join(map(str, row["RestrictedBusinessIds"])) or "all",
-            f"…{row['EndsIn']}",
-            row["CreatedAt"],
-        )
-    Console().print(table)

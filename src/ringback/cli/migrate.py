@@ -7,7 +7,8 @@ from ringback.cli.options import ConfigFile, Database, DataDirectory, settings_f
 
 def migrate(database: Database = None, data: DataDirectory = None, config: ConfigFile = None) -> None:
     """Make the database, or bring its tables up to date. A start does it by itself; this does only it."""
-    from ringback.store.sqlite import migrate, wall_ms
+    from ringback.clock import wall_ms
+    from ringback.store.sqlite import migrate
 
     path = settings_from(config, database=database, data=data).database_path
     for name in migrate(path, wall_ms):

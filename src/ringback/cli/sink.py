@@ -36,8 +36,12 @@ def sink(
     ] = 9000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     secret: Annotated[
-        str | None,
-        typer.Option(envvar="WEBHOOK_SECRET", help="Check both signatures; a wrong one is answered 401."),
+        list[str] | None,
+        typer.Option(
+            help="Check both signatures; a wrong one is answered 401. Give it twice while a secret is"
+            " rotated; left out, it is WEBHOOK_SECRET.",
+            show_default=False,
+        ),
     ] = None,
     status: Annotated[
         int | None, typer.Option(min=200, max=599, help="Answer with this status. By itself: always.")
@@ -77,7 +81,24 @@ def sink(
         fail_rate=fail_rate,
         first=first,
     )
-    asyncio.run(_run(behaviour, host=host, port=port, secret=secret, seed=seed, ledger=ledger, quiet=quiet))
+    secrets = _checked(secret or _secret_of_environment())
+    asyncio.run(_run(behaviour, host=host, port=port, secrets=secrets, seed=seed, ledger=ledger, quiet=quiet))
+
+
+def _secret_of_environment() -> list[str]:
+    """One, whole: a secret may have spaces, at which typer would split a list."""
+    secret = os.environ.get("WEBHOOK_SECRET")
+    return [secret] if secret else []
+
+
+def _checked(secrets: list[str]) -> list[str]:
+    from ringback.signing import problem_with_secret
+
+    for secret in secrets:
+        problem = problem_with_secret(secret)
+        if problem is not None:
+            raise typer.BadParameter(f"{problem}: no integration has such a secret", param_hint="--secret")
+    return secrets
 
 
 async def _run(
@@ -85,7 +106,7 @@ async def _run(
     *,
     host: str,
     port: int,
-    secret: str | None,
+    secrets: list[str],
     seed: int,
     ledger: Path | None,
     quiet: bool,
@@ -100,7 +121,7 @@ async def _run(
     with ExitStack() as files:
         receiver = Sink(
             behaviour,
-            secret=secret,
+            secrets=secrets,
             host=host,
             port=port,
             seed=seed,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from ringback.cli.listing import Row, show_list
 from ringback.cli.options import ConfigFile, Database, DataDirectory, settings_from
 from ringback.people import Role, User, UserEdit
 
@@ -22,6 +23,15 @@ users = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+_COLUMNS: dict[str, Callable[[Row], str]] = {
+    "Email": lambda row: row["Email"],
+    "Name": lambda row: row["Name"] or "",
+    "Role": lambda row: row["Role"],
+    "State": lambda row: "enabled" if row["Enabled"] else "disabled",
+    "Last sign-in": lambda row: row["LastSignInAt"] or "never",
+    "Id": lambda row: row["Id"],
+}
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's email address.")]
 FromStdin = Annotated[
@@ -48,7 +58,9 @@ def create(
     settings = settings_from(config, database=database, data=data)
     _check(email, name)
     password = _password(from_stdin=password_stdin, generate=generate)
-    print(asyncio.run(_create(settings, email, name, role, password)))
+    user_id = asyncio.run(_create(settings, email, name, role, password.text))
+    _show_if_made(password)
+    print(user_id)
 
 
 @users.command("reset-password")
@@ -63,7 +75,8 @@ def reset_password(
     """Set a new password, end the person's sessions, and forget wrong passwords."""
     settings = settings_from(config, database=database, data=data)
     password = _password(from_stdin=password_stdin, generate=generate)
-    asyncio.run(_change(settings, email, password=password))
+    asyncio.run(_change(settings, email, password=password.text))
+    _show_if_made(password)
     print(f"{email} has a new password; sessions that were open have ended.")
 
 
@@ -88,36 +101,46 @@ def enable(
 @users.command("list")
 def list_(database: Database = None, data: DataDirectory = None, config: ConfigFile = None) -> None:
     """Show the people: a table on a terminal, a JSON line each elsewhere."""
-    _show(asyncio.run(_list(settings_from(config, database=database, data=data))))
+    settings = settings_from(config, database=database, data=data)
+    show_list([_as_shown(user) for user in asyncio.run(_list(settings))], _COLUMNS)
 
 
 # ---------------------------------------------------------------- passwords
 
 
-def _password(*, from_stdin: bool, generate: bool) -> str:
-    """Read, asked for, or made and shown. Raises InvalidRequest."""
+class _Password(NamedTuple):
+    text: str
+    made: bool = False
+
+
+def _password(*, from_stdin: bool, generate: bool) -> _Password:
+    """Read, asked for, or made. Raises InvalidRequest."""
     if from_stdin and generate:
         raise typer.BadParameter("choose one of --password-stdin and --generate")
     if from_stdin:
-        return _checked(sys.stdin.readline().rstrip("\r\n"))
+        return _Password(_checked(sys.stdin.readline().rstrip("\r\n")))
     if generate or not sys.stdin.isatty():
         return _made()
-    return _checked(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return _Password(_checked(typer.prompt("Password", hide_input=True, confirmation_prompt=True)))
 
 
-def _made() -> str:
+def _show_if_made(password: _Password) -> None:
+    """Once it is set: one that opens nothing must not be written down."""
+    if password.made:
+        print(f"The password, shown this once: {password.text}", flush=True)
+
+
+def _made() -> _Password:
     import secrets
 
-    from ringback.passwords import GENERATED_BYTES, generated
+    from ringback.people.passwords import GENERATED_BYTES, generated
 
-    password = generated(secrets.token_bytes(GENERATED_BYTES))
-    print(f"The password, shown this once: {password}", flush=True)
-    return password
+    return _Password(generated(secrets.token_bytes(GENERATED_BYTES)), made=True)
 
 
 def _checked(password: str) -> str:
     from ringback.errors import FieldError, InvalidRequest
-    from ringback.passwords import MAX_CHARACTERS, MIN_CHARACTERS
+    from ringback.people.passwords import MAX_CHARACTERS, MIN_CHARACTERS
 
     if not MIN_CHARACTERS <= len(password) <= MAX_CHARACTERS:
         words = f"must have {MIN_CHARACTERS} to {MAX_CHARACTERS:,} characters"
@@ -133,8 +156,8 @@ async def _create(settings: Settings, email: str, name: str | None, role: Role, 
 
     from ringback import ids
     from ringback.cli.database import change, opened
-    from ringback.passwords import Passwords
     from ringback.people import Credentials, new_user
+    from ringback.people.passwords import Passwords
 
     hashed = await Passwords().hash(password)
     async with opened(settings) as store:
@@ -149,7 +172,7 @@ async def _change(
     settings: Settings, email: str, *, password: str | None = None, enabled: bool | None = None
 ) -> None:
     from ringback.cli.database import change, opened
-    from ringback.passwords import Passwords
+    from ringback.people.passwords import Passwords
 
     hashed = None if password is None else await Passwords().hash(password)
     async with opened(settings) as store:
@@ -187,20 +210,10 @@ def _check(email: str, name: str | None) -> None:
 # ---------------------------------------------------------------- shown
 
 
-def _show(found: list[User]) -> None:
-    rows = [_as_shown(user) for user in found]
-    if sys.stdout.isatty():
-        _show_table(rows)
-    else:
-        for row in rows:
-            print(json.dumps(row, ensure_ascii=False))
-
-
-def _as_shown(user: User) -> dict[str, Any]:
+def _as_shown(user: User) -> Row:
     from ringback import ids
-    from ringback.envelope import iso_time
+    from ringback.envelope import iso_time, iso_time_or_none
 
-    signed_in = user.last_sign_in_at
     return {
         "Id": ids.public(ids.USER, user.user_id),
         "Email": user.email,
@@ -208,24 +221,5 @@ def _as_shown(user: User) -> dict[str, Any]:
         "Role": user.role,
         "Enabled": user.enabled,
         "CreatedAt": iso_time(user.created_at),
-        "LastSignInAt": None if signed_in is None else iso_time(signed_in),
+        "LastSignInAt": iso_time_or_none(user.last_sign_in_at),
     }
-
-
-def _show_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("Email", "Name", "Role", "State", "Last sign-in", "Id", box=None, pad_edge=False)
-    for row in rows:
-        state = "enabled" if row["Enabled"] else "disabled"
-        table.add_row(
-            escape(row["Email"]),
-            escape(row["Name"] or ""),
-            row["Role"],
-            state,
-            row["LastSignInAt"] or "never",
-            row["Id"],
-        )
-    Console().print(table)

@@ -9,7 +9,7 @@ from ringback import rotation
 from ringback.explain.case import Case, Missing
 from ringback.explain.evidence import header
 from ringback.explain.pages import Page, PageKind, is_login
-from ringback.failures import FAILURES, FailureClass
+from ringback.failures import FAILURES, NOT_YET_VALID, SELF_SIGNED, FailureClass
 from ringback.model import Integration, Secret
 from ringback.store.port import AttemptRow
 from ringback.words import at, duration, moment, printable
@@ -40,9 +40,15 @@ def of_success(case: Case) -> Advice:
     if advised is None:
         return NONE
     return Advice(
-        f"The status counts as success, but the answer does not look like a handler's: {advised.cause}",
-        f"{advised.fix}; then retry this delivery by hand",
+        "The status counts as success, but the answer does not look like a handler's:"
+        f" {_within(advised.cause)}",
+        f"{advised.fix}; then {'send another test' if case.delivery.test else 'retry this delivery by hand'}",
     )
+
+
+def _within(cause: str | None) -> str:
+    """As it stands within a sentence."""
+    return f"{cause or ''}".replace("Likely", "likely", 1)
 
 
 # ---------------------------------------------------------------- pages
@@ -92,6 +98,8 @@ def _of_answer(case: Case, failure: FailureClass) -> Advice | None:
     if last is None:
         return None
     match failure:
+        case FailureClass.TLS_UNTRUSTED:
+            return _of_untrusted(last.detail or "")
         case FailureClass.REDIRECT_REFUSED:
             return _of_redirect(case, last)
         case FailureClass.UNAUTHORIZED_401_403:
@@ -127,6 +135,24 @@ _SLOW = {
         "Let the webhook's path answer with a short body and its true Content-Length, or with none",
     ),
 }
+
+
+def _of_untrusted(detail: str) -> Advice | None:
+    if NOT_YET_VALID in detail:
+        return _TOO_EARLY
+    return _SELF_MADE if SELF_SIGNED in detail else None
+
+
+_TOO_EARLY = Advice(
+    "The certificate's time has not come: it was put in place too early, or the clock of the machine that"
+    " made it, or of this server, is wrong",
+    "Compare the clocks, and let the receiver's server show a certificate that is valid now",
+)
+_SELF_MADE = Advice(
+    "Nobody vouches for the certificate: likely it was made for tests, or is a server's default one",
+    "Get a certificate from a public authority for the receiver's name; for one of your own, start ringback"
+    " with ca_file",
+)
 
 
 def _of_redirect(case: Case, last: AttemptRow) -> Advice | None:

@@ -129,6 +129,12 @@ class Case:
         return f"the integration is {self.integration.state}"
 
     @property
+    def release(self) -> str:
+        """What lets a held delivery go: `enable` or `resume`."""
+        paused = self.integration is None or self.integration.state is not IntegrationState.DISABLED
+        return "resume" if paused and self.business_enabled else "enable"
+
+    @property
     def path(self) -> str:
         """Of the integration, in the API."""
         integration_id = ids.public(ids.INTEGRATION, self.delivery.integration_id)

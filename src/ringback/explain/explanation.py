@@ -130,13 +130,12 @@ def _held_since(case: Case) -> str:
 def _release(case: Case) -> Advice:
     if not case.business_enabled:
         return Advice("The operator disabled the business", "Ask the operator to enable the business again")
-    if case.failure is FailureClass.GONE_410 and "disabled" in case.held_by:
+    if case.failure is FailureClass.GONE_410 and case.release == "enable":
         why = "The receiver answered 410 Gone, which disables an integration of the standard profile"
         return Advice(
             why, f"Ask the receiver's owner for the new URL, save it, then enable: POST {case.path}/enable"
         )
-    verb = "enable" if "disabled" in case.held_by else "resume"
-    return Advice(_BY_HAND.cause, f"When it may go on: POST {case.path}/{verb}")
+    return Advice(_BY_HAND.cause, f"When it may go on: POST {case.path}/{case.release}")
 
 
 def _held_too_long(case: Case) -> _Story:

@@ -9,6 +9,7 @@ from ringback.store.port import DeliveryRow
 from ringback.words import at, at_about, away, duration, moment
 
 BY_HAND = "retry it by hand (POST …/retry) for as long as its payload is kept"
+_DELETED = "its integration is deleted, so it cannot be sent again"
 
 
 def attempts_in_all(row: DeliveryRow, policy: Policy | None) -> int:
@@ -26,9 +27,9 @@ def of(case: Case) -> str:
         return "Tests are not retried: send another one when you like"
     match row.state:
         case DeliveryState.DELIVERED:
-            return "Nothing: it is delivered. To have it sent once more, " + BY_HAND
+            return _of_delivered(case)
         case DeliveryState.DEAD:
-            return f"No further attempt{_ended_by(case)}; {BY_HAND}"
+            return f"No further attempt{_ended_by(case)}; {_DELETED if case.integration is None else BY_HAND}"
         case DeliveryState.CANCELLED:
             return _of_cancelled(case)
         case DeliveryState.SENDING:
@@ -44,9 +45,15 @@ def _ended_by(case: Case) -> str:
     return f": {which} failed {at(ended_at(last), case.now)}"
 
 
+def _of_delivered(case: Case) -> str:
+    if case.integration is None:
+        return f"Nothing: it is delivered; {_DELETED}"
+    return f"Nothing: it is delivered. To have it sent once more, {BY_HAND}"
+
+
 def _of_cancelled(case: Case) -> str:
     if case.integration is None:
-        return "No further attempt: its integration is deleted, so it cannot be sent again"
+        return f"No further attempt: {_DELETED}"
     return f"No further attempt: it was cancelled; {BY_HAND}"
 
 
@@ -64,9 +71,8 @@ def _then(case: Case) -> str:
 
 
 def _of_held(case: Case) -> str:
-    release = "enabled" if "disabled" in case.held_by else "resumed"
-    next_one = _attempt(case, later=True)
-    return f"Nothing is sent while {case.held_by}. Once it is {release}: {next_one}{_held_due(case)}"
+    next_one = _attempt(case, later=True).removesuffix(",")
+    return f"Nothing is sent while {case.held_by}. Once it is {case.release}d: {next_one}{_held_due(case)}"
 
 
 def _held_due(case: Case) -> str:

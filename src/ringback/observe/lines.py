@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ringback import ids
-from ringback.envelope import iso_time
+from ringback.envelope import iso_time, iso_time_or_none
 from ringback.failures import FailureClass
 from ringback.model import AttemptResult, Timings
 
@@ -75,7 +75,7 @@ def attempt_line(result: AttemptResult, recorded: bool) -> AttemptLine:
         outcome.status,
         result.failure,
         outcome.detail,
-        None if decision.due_at is None else iso_time(decision.due_at),
+        iso_time_or_none(decision.due_at),
         outcome.remote_address,
         outcome.http_version,
         leased.replay,

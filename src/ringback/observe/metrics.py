@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 
+from ringback.catalog import BUILT_IN
 from ringback.model import DeliveryState
 
 LATENCY_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000)
@@ -36,6 +37,10 @@ class Histogram:
             running += count
             buckets.append((str(bound * scale) if bound != float("inf") else "+Inf", running))
         return HistogramMetricFamily(name, text, buckets=buckets, sum_value=self.total * scale)
+
+
+# Of events whose type a business has registered itself.
+OWN_TYPE = "own"
 
 
 class Metrics:
@@ -67,6 +72,10 @@ class Metrics:
 
     def gauge(self, name: str, text: str, value: float) -> None:
         self.gauges[name] = (text, value)
+
+    def count_accepted(self, event_type: str) -> None:
+        """Types of a business' own count as one: their names are its own, and there is no end of them."""
+        self.accepted[event_type if event_type in BUILT_IN else OWN_TYPE] += 1
 
     def count_refused(self, status: int) -> None:
         self.refused[str(status)] += 1

@@ -55,7 +55,7 @@ class Observer:
         if duplicate:
             metrics.duplicates += 1
         else:
-            metrics.accepted[message.event_type] += 1
+            metrics.count_accepted(message.event_type)
             self.feed.deliveries(message.business_id, deliveries)
         metrics.commit_ms.add(waited_ms)
         if self._wide is not None:

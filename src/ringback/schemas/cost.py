@@ -158,7 +158,8 @@ class _Meter:
         return target
 
     def _own_steps(self, pointer: str, schema: Schema) -> _Steps:
-        dependent = len(schema.get("dependentRequired", ())) + len(schema.get("dependentSchemas", ()))
+        needed = schema.get("dependentRequired", {}).values()
+        dependent = sum(map(len, needed)) + len(needed) + len(schema.get("dependentSchemas", ()))
         steps = 1 + len(schema) + dependent
         if "const" in schema:
             steps += _steps_to_compare([schema["const"]])

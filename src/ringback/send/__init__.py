@@ -1,6 +1,6 @@
 """One HTTP attempt: the only place that talks to receivers."""
 
 from ringback.send.request import Request
-from ringback.send.sender import Sender, wall_ms
+from ringback.send.sender import Sender
 
-__all__ = ["Request", "Sender", "wall_ms"]
+__all__ = ["Request", "Sender"]

@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from ringback.addresses import is_public
-from ringback.failures import FailureClass
+from ringback.failures import NOT_YET_VALID, SELF_SIGNED, FailureClass
 from ringback.model import Outcome, Value
 from ringback.words import date, duration, joined
 
@@ -181,9 +181,9 @@ def _detail(outcome: Outcome, place: Place, shown: Certificate) -> str:
             names = joined(shown.names) or "no name at all"
             return f"{whose} is for {names}, not for {place.host}"
     if shown.valid_from > outcome.ended_at:
-        return f"{whose} is not valid before {date(shown.valid_from)}"
+        return f"{whose} {NOT_YET_VALID} {date(shown.valid_from)}"
     if shown.self_signed:
-        return f"{whose} is self-signed"
+        return f"{whose} {SELF_SIGNED}"
     by = f"“{shown.issuer}”" if shown.issuer else "an authority without a name"
     return f"{whose} was issued by {by}: {outcome.detail}"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from time import perf_counter
 
 import pycurl  # type: ignore[import-untyped]  # ships no types
 
+from ringback.clock import wall_ms
 from ringback.errors import Refused
 from ringback.failures import FailureClass
 from ringback.model import Outcome, Timings
@@ -28,10 +28,6 @@ logger = logging.getLogger(__name__)
 MAX_PINS = 4096
 
 Done = Callable[[Outcome], None]
-
-
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Attempt:

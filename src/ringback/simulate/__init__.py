@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from random import Random
 from typing import TextIO
 
+from ringback.clock import wall_ms
 from ringback.model import Value
 from ringback.simulate.calls import calls
 from ringback.simulate.publisher import SINGLE_EVENTS_PER_SECOND, Destination, Publisher, Tally
@@ -16,10 +16,10 @@ __all__ = ["Destination", "Publisher", "Tally", "Traffic", "calls", "publisher_f
 class Traffic(Value, frozen=True, kw_only=True):
     """`rate` in events per second overall; `calls` 0 has no end; call time runs `compress` times faster."""
 
-    rate: float = 20.0
-    calls: int = 0
-    seed: int = 0
-    compress: float = 1.0
+    rate: float
+    calls: int
+    seed: int
+    compress: float
 
 
 def publisher_for(traffic: Traffic, destination: Destination, ledger: TextIO | None) -> Publisher:
@@ -30,7 +30,7 @@ async def simulate(traffic: Traffic, publisher: Publisher) -> Tally:
     """Publish the traffic, beginning now, until its calls are over or the publisher is stopped."""
     events = calls(
         Random(traffic.seed),
-        int(time.time() * 1_000),
+        wall_ms(),
         events_per_second=traffic.rate,
         compress=traffic.compress,
         count=traffic.calls,

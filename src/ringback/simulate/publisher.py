@@ -97,7 +97,8 @@ class Publisher:
     async def run(self, events: Iterator[TimedEvent]) -> Tally:
         """Publish each event when it is due.
 
-        Raises InvalidApiKey, PermissionDenied, NotFound where the server says so, Unavailable without one.
+        Raises InvalidApiKey, PermissionDenied, NotFound where the server says so, Unavailable without one
+        or with one that is no ringback.
         """
         async with self._client:
             await self._reach()
@@ -174,10 +175,13 @@ class Publisher:
             self._ledger.flush()
 
     def _refuse(self, batch: Sequence[TimedEvent], response: httpx.Response) -> None:
+        refusal = _refusal_in(response)
+        if refusal is None:
+            raise Unavailable(_no_server(response))
         fatal = _FATAL.get(response.status_code)
         if fatal is not None:
             kind, message = fatal
-            raise kind(message)
+            raise kind(f"{message}: {refusal.Message}" if refusal.Message else message)
         self.tally.refused += len(batch)
         self.tally.last_refusal = f"{response.status_code} {response.text[:300]}"
 
@@ -200,6 +204,30 @@ def _checked(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https") or not parsed.host or (parsed.port or 0) > _LAST_PORT:
         raise ConfigurationError(f"the server's address must be as http://127.0.0.1:8400, not {url}")
     return parsed
+
+
+class _Refusal(msgspec.Struct):
+    Message: str | None = None
+
+
+_decode_refusal = msgspec.json.Decoder(_Refusal).decode
+
+
+def _refusal_in(response: httpx.Response) -> _Refusal | None:
+    """Whoever knows publishes refuses one with an object; web servers have pages for it, or redirect."""
+    try:
+        return _decode_refusal(response.content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _no_server(response: httpx.Response) -> str:
+    request, moved = response.request, response.headers.get("location")
+    sends_to = f" to {moved}" if moved else ""
+    return (
+        f"what listens there is no ringback server: {request.method} {request.url} was answered"
+        f" {response.status_code}{sends_to}, and not as ringback answers"
+    )
 
 
 class _Ack(msgspec.Struct):

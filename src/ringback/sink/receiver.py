@@ -63,7 +63,7 @@ class Counts(msgspec.Struct):
 
 
 class Sink:
-    """A listening receiver. `behaviour` and `secret` may be set anew while it runs.
+    """A listening receiver. `behaviour` and `secrets` may be set anew while it runs.
 
     `ledger` gets a line per trusted request, `EventId attempt status`, before the answer goes out
     (status 0: cut). `keep` holds on to every request in `received`; without it only `counts` remain.
@@ -73,7 +73,7 @@ class Sink:
         self,
         behaviour: Behaviour | None = None,
         *,
-        secret: str | None = None,
+        secrets: Sequence[str] = (),
         host: str = "127.0.0.1",
         port: int = 0,
         seed: int = 0,
@@ -82,7 +82,7 @@ class Sink:
         on_received: Callable[[Received], None] | None = None,
     ) -> None:
         self.behaviour = behaviour or Behaviour()
-        self.secret = secret
+        self.secrets = secrets
         self.received: list[Received] = []
         self.counts = Counts()
         self._address = (host, port)
@@ -96,14 +96,14 @@ class Sink:
         self._server: asyncio.Server | None = None
 
     @property
-    def secret(self) -> str | None:
-        """What deliveries are signed with; None: not checked."""
-        return self._secret
+    def secrets(self) -> Sequence[str]:
+        """What deliveries may be signed with; empty: not checked."""
+        return self._secrets
 
-    @secret.setter
-    def secret(self, secret: str | None) -> None:
-        self._secret = secret
-        self._key = None if secret is None else SigningKey(secret)
+    @secrets.setter
+    def secrets(self, secrets: Sequence[str]) -> None:
+        self._secrets = tuple(secrets)
+        self._keys = [SigningKey(secret) for secret in secrets]
 
     @property
     def url(self) -> str:
@@ -150,7 +150,7 @@ class Sink:
     def judge(self, headers: dict[str, str], body: bytes) -> Plan:
         """Take a request in, and say how to answer it."""
         now = time.time()
-        problem = None if self._key is None else problem_with_signatures(self._key, headers, body, now)
+        problem = problem_with_signatures(self._keys, headers, body, now) if self._keys else None
         event_id, event_type = headers.get("webhook-id", "?"), _event_type_of(body)
         times_seen = 0 if problem else self._see(event_id)
         plan = (
@@ -162,7 +162,7 @@ class Sink:
                 event_id=event_id,
                 event_type=event_type,
                 attempt=_number(headers.get("webhook-attempt", "")),
-                verified=None if self._key is None else problem is None,
+                verified=problem is None if self._keys else None,
                 problem=problem,
                 times_seen=times_seen,
                 status=plan.status,

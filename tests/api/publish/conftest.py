@@ -16,12 +16,6 @@ from tests.zoo import Zoo
 
 
 @pytest.fixture(scope="module")
-def zoo() -> Iterator[Zoo]:
-    with Zoo() as zoo:
-        yield zoo
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Whatever is sent in this module: at the end it runs, has broken nowhere and drains."""
     with serving(tmp_path_factory.mktemp("publish") / "server") as running:

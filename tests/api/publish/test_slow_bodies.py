@@ -15,7 +15,8 @@ from ringback.api.app import App
 from ringback.api.context import Context
 from ringback.apikeys import digest_of
 from ringback.model import Scope
-from tests.builders import api_key, change
+from ringback.observe import Feed, Metrics
+from tests.builders import KEEP, api_key, change
 from tests.engine.node import WholeNode, a_node
 from tests.engine.staged import PATIENCE
 
@@ -36,13 +37,15 @@ async def served(node: WholeNode) -> AsyncIterator[int]:
         store=node.store,
         live=node.live,
         keyring=node.keyring,
-        attempt_test=node.engine.attempt_test,
+        attempt_test=node.test_sends.attempt,
         wake=node.engine.wake,
         unready=lambda: None,
         metrics=numbers,
         dev=True,
         version="0",
         max_event_bytes=4_096,
+        keep=KEEP,
+        feed=Feed(Metrics()),
     )
     publishing = publish.Publishing(context, node.ingest, node.watch.metrics.count_refused)
     config = uvicorn.Config(

@@ -14,12 +14,12 @@ class Keep(Value, frozen=True, kw_only=True):
     where it has none; held deliveries from when they would have been sent.
     """
 
-    payloads: int = 30
-    attempts: int = 90
-    held: int = 30
-    audit: int = 400
-    minute_stats: int = 8
-    hour_stats: int = 400
+    payloads: int
+    attempts: int
+    held: int
+    audit: int
+    minute_stats: int
+    hour_stats: int
 
 
 class Chore(StrEnum):

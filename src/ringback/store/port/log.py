@@ -55,7 +55,6 @@ class DeliveryRow(Value, frozen=True, kw_only=True):
     """`state` is as shown: a waiting delivery of a held lane is `held`, of a deleted one `cancelled`."""
 
     delivery_id: int
-    event_row_id: int
     event_id: str
     event_type: str
     business_id: int

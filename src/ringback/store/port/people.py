@@ -50,7 +50,8 @@ class People(Protocol):
         """A new password, role or a disabled account ends the user's sessions, but the session `keep`.
 
         The names of the changed fields become the change's detail; where nothing changes nothing is written.
-        Raises NotFound; Conflict where no enabled owner would be left.
+        Raises NotFound; Conflict where no enabled owner would be left; NotSignedIn where the password is not
+        the one any more that was proved for the change.
         """
         ...
 

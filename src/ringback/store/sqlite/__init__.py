@@ -1,6 +1,6 @@
 """The store on SQLite: one file, nothing to install."""
 
 from ringback.store.sqlite.schema import migrate
-from ringback.store.sqlite.store import SqliteStore, wall_ms
+from ringback.store.sqlite.store import SqliteStore
 
-__all__ = ["SqliteStore", "migrate", "wall_ms"]
+__all__ = ["SqliteStore", "migrate"]

@@ -37,7 +37,11 @@ def back_up(database: Path, target: Path) -> int:
 
 
 def _refuse_existing(target: Path) -> None:
-    if target.exists() or target.is_symlink():
+    try:
+        is_there = target.exists() or target.is_symlink()
+    except OSError as error:
+        raise ConfigurationError(f"{target}: {error.strerror}") from error
+    if is_there:
         raise ConfigurationError(f"{target} is there already, and a backup overwrites nothing")
 
 
@@ -47,6 +51,8 @@ def _explained(database: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreUnavailable(f"the copy could not be written: {error.strerror}") from error
+    except apsw.FullError as error:
+        raise StoreUnavailable("the copy could not be written: the disk is full") from error
     except apsw.NotADBError as error:
         raise ConfigurationError(f"{database} is not a SQLite database") from error
     except apsw.Error as error:

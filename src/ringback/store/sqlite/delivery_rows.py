@@ -15,7 +15,7 @@ CASE WHEN d.state NOT IN ('queued', 'retrying') THEN d.state
     WHEN l.deleted THEN 'cancelled' WHEN l.held THEN 'held' ELSE d.state END
 """
 _ROWS = f"""
-SELECT d.id, d.event_row, e.event_id, d.event_type, d.business_id, d.integration_id,
+SELECT d.id, e.event_id, d.event_type, d.business_id, d.integration_id,
     ifnull(i.friendly_name, ''), {_SHOWN_STATE}, d.attempts, d.tries,
     iif(l.deleted AND d.state <> 'sending', NULL, d.due_at), d.last_status, d.last_failure, d.test,
     d.replayed OR d.manual, d.created_at, d.finished_at, ifnull(i.settings ->> '$.format', 'iqra')

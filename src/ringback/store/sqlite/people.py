@@ -56,11 +56,7 @@ def change_user(tx: Transaction, user_id: int, edit: UserEdit, change: Change, k
     fields = changed_fields(user, changed, edit)
     if not fields:
         return user
-    tx.db.execute(
-        "UPDATE users SET name = ?, role = ?, enabled = ?, password_hash = ifnull(?, password_hash)"
-        " WHERE user_id = ?",
-        (changed.name, changed.role, changed.enabled, edit.password_hash, user_id),
-    )
+    _write(tx.db, changed, edit)
     _check_owners(tx.db, user, "the last enabled owner can be neither demoted nor disabled")
     if ends_sessions(user, changed, edit):
         end_sessions_of(tx.db, user_id, keep)
@@ -68,6 +64,17 @@ def change_user(tx: Transaction, user_id: int, edit: UserEdit, change: Change, k
         forget_wrong_passwords(tx.db, user.email)
     _note(tx, change, user, ", ".join(fields))
     return changed
+
+
+def _write(db: apsw.Connection, changed: User, edit: UserEdit) -> None:
+    rows = fetch(
+        db,
+        "UPDATE users SET name = ?, role = ?, enabled = ?, password_hash = ifnull(?, password_hash)"
+        " WHERE user_id = ? AND password_hash = ifnull(?, password_hash) RETURNING 1",
+        (changed.name, changed.role, changed.enabled, edit.password_hash, changed.user_id, edit.instead_of),
+    )
+    if not rows:
+        raise NotSignedIn("the password has been changed meanwhile; sign in again")
 
 
 def delete_user(tx: Transaction, user_id: int, change: Change) -> None:

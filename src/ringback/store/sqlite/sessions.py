@@ -7,8 +7,16 @@ from msgspec.structs import replace
 
 from ringback import ids
 from ringback.errors import RateLimited
-from ringback.patience import FORGOTTEN_MS, MOST_TALLIES, Tally, account_of, network_of, tallies, wait_ms
 from ringback.people import IDLE_MS, MAX_SESSIONS_PER_USER, Credentials, Session, SignedIn, User, email_key
+from ringback.people.patience import (
+    FORGOTTEN_MS,
+    MOST_TALLIES,
+    Tally,
+    account_of,
+    network_of,
+    tallies,
+    wait_ms,
+)
 from ringback.store.port import Change
 from ringback.store.sqlite import audit
 from ringback.store.sqlite.rows import fetch, value_of
@@ -38,14 +46,19 @@ DELETE FROM wrong_passwords WHERE last_at < (
 
 
 def begin_attempt(tx: Transaction, email: str, address: str, now: int) -> None:
-    counted = [(tally, *_wrong(tx.db, tally, now)) for tally in _tallies(tx.db, email, address, now)]
+    for tally, wrong in check_patience(tx.db, email, address, now):
+        _write(tx.db, tally, wrong + 1, now)
+    fetch(tx.db, _BOUND, (MOST_TALLIES,))
+
+
+def check_patience(db: apsw.Connection, email: str, address: str, now: int) -> list[tuple[Tally, int]]:
+    """What another attempt counts for, and how many were wrong already. Raises RateLimited."""
+    counted = [(tally, *_wrong(db, tally, now)) for tally in _tallies(db, email, address, now)]
     wait = max(wait_until for _, _, wait_until in counted) - now
     if wait > 0:
         seconds = -(-wait // 1_000)
         raise RateLimited(f"too many wrong passwords; wait {seconds} s", seconds)
-    for tally, wrong, _ in counted:
-        _write(tx.db, tally, wrong + 1, now)
-    fetch(tx.db, _BOUND, (MOST_TALLIES,))
+    return [(tally, wrong) for tally, wrong, _ in counted]
 
 
 def forget_wrong_passwords(db: apsw.Connection, email: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ringback.clock import wall_ms
 from ringback.errors import StoreBroken
 from ringback.model import Node
 from ringback.store.sqlite import lifecycle
@@ -23,10 +23,6 @@ from ringback.store.sqlite.verbs.path import PathVerbs
 from ringback.store.sqlite.verbs.people import PeopleVerbs
 from ringback.store.sqlite.verbs.sealing import SealingVerbs
 from ringback.store.sqlite.verbs.statistics import MonitoringVerbs
-
-
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class SqliteStore(

@@ -41,6 +41,8 @@ class PeopleVerbs(Verbs):
         await self._db.write(lambda tx: people.create_first_owner(tx, who, welcome, session, changes))
 
     async def begin_attempt(self, email: str, address: str, now: int) -> None:
+        # A flood of them never reaches the writer, where a job that fails has its whole batch done again.
+        await self._db.read(lambda db: sessions.check_patience(db, email, address, now))
         await self._db.write(lambda tx: sessions.begin_attempt(tx, email, address, now))
 
     async def sign_in(
