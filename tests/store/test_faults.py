@@ -221,6 +221,16 @@ def test_jobs_that_wait_together_share_one_commit(commits: Commits) -> None:
     assert commits.rows == list(range(10))
 
 
+def test_who_refuses_before_writing_costs_the_others_nothing(commits: Commits) -> None:
+    def unwilling(tx: Transaction) -> None:
+        raise Conflict(f"no, and {tx.alone}")
+
+    settled = commits.committer.settle([writing(1), unwilling, unwilling, writing(2)])
+    assert [str(one.error) for one in settled] == ["None", "no, and False", "no, and False", "None"]
+    assert commits.count == 1
+    assert commits.rows == [1, 2]
+
+
 @pytest.mark.parametrize("bad", [refusing, writing("text"), writing(1)])
 def test_one_job_s_failure_is_only_its_own(commits: Commits, bad: Any) -> None:
     settled = commits.committer.settle([writing(1), bad, writing(2)])

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from ringback.errors import StoreBroken, StoreUnavailable
+from ringback.errors import RingbackError, StoreBroken, StoreUnavailable
 from ringback.store.sqlite.connection import BUSY_MS, commit_error, store_error
 from ringback.store.sqlite.rollups import Rollups
 
@@ -19,7 +19,10 @@ _CHECKPOINT_WAIT_MS = 20
 
 
 class Transaction:
-    """What a job works with. `alone`: no other job shares the transaction, so it may undo in part."""
+    """What a job works with. `alone`: no other job shares the transaction, so it may undo in part.
+
+    A job refuses before it writes and counts, wherever it can.
+    """
 
     __slots__ = ("alone", "db", "rollups")
 
@@ -77,7 +80,7 @@ class Committer:
         db.set_wal_hook(self._committed)
 
     def settle(self, jobs: Sequence[Job[Any]]) -> list[Settled]:
-        """Run all in one transaction; where one of them raises, each in its own."""
+        """Run all in one transaction; where one of them fails half-way, each in its own."""
         if self.broken is not None:
             return [Settled(error=self.broken) for _ in jobs]
         if len(jobs) > 1:
@@ -111,9 +114,9 @@ class Committer:
         return apsw.SQLITE_OK
 
     def _together(self, jobs: Sequence[Job[Any]]) -> list[Settled] | None:
-        """None where a job failed and all is undone."""
+        """None where a job failed half-way and all is undone."""
         try:
-            return [Settled(value) for value in self._transact(jobs, alone=False)]
+            return self._transact(jobs, alone=False)
         except (StoreUnavailable, StoreBroken) as error:
             return [Settled(error=error) for _ in jobs]
         except Exception:  # noqa: BLE001 - run alone, the job raises it again, to its caller
@@ -121,21 +124,31 @@ class Committer:
 
     def _alone(self, job: Job[Any]) -> Settled:
         try:
-            return Settled(self._transact([job], alone=True)[0])
+            return self._transact([job], alone=True)[0]
         except Exception as error:  # noqa: BLE001 - it goes to the job's caller
             return Settled(error=error)
 
-    def _transact(self, jobs: Sequence[Job[Any]], *, alone: bool) -> list[Any]:
+    def _transact(self, jobs: Sequence[Job[Any]], *, alone: bool) -> list[Settled]:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             transaction = Transaction(self._db, alone=alone)
-            values = [job(transaction) for job in jobs]
+            settled = [self._run(job, transaction) for job in jobs]
             transaction.rollups.write(self._db)
         except Exception as error:
             self._roll_back()
             raise self._translated(error) from error
         self._commit()
-        return values
+        return settled
+
+    def _run(self, job: Job[Any], transaction: Transaction) -> Settled:
+        """A job that refuses before it has written anything costs the others nothing."""
+        written = self._db.total_changes()
+        try:
+            return Settled(job(transaction))
+        except RingbackError as error:
+            if isinstance(error, StoreUnavailable | StoreBroken) or self._db.total_changes() != written:
+                raise
+            return Settled(error=error)
 
     def _translated(self, error: Exception) -> Exception:
         translated = store_error(error) or error
