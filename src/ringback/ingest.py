@@ -1,7 +1,8 @@
 """From a publish to committed events: check, match, batch, commit, hand over.
 
-Batching is natural: while one batch commits, the next gathers. The batch, not the request, hands its
-deliveries to the engine: a publisher that hangs up after the commit loses nothing.
+Batching is natural: while one batch commits, the next gathers. Under load it gathers a moment longer: a
+commit costs nearly the same whatever is in it. The batch, not the request, hands its deliveries to the
+engine: a publisher that hangs up after the commit loses nothing.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from ringback.store.port import Accepted, NewEvent, Publish, Store, Target
 
 MAX_BATCH_EVENTS = 2_000
 MAX_QUEUED_BYTES = 128 * 1024 * 1024
+# A batch of so many requests says that more are on their way: the next one waits for them.
+BUSY_REQUESTS = 32
+GATHER_SECONDS = 0.002
 
 
 class Outbound(Protocol):
@@ -140,9 +144,13 @@ class Ingest:
     # -- life
 
     async def run(self) -> None:
+        busy = False
         while True:
             await self._some.wait()
+            if busy:
+                await asyncio.sleep(GATHER_SECONDS)
             entries = self._next_entries()
+            busy = len(entries) >= BUSY_REQUESTS
             try:
                 await self._commit(entries)
             except StoreBroken:
